@@ -1,0 +1,1 @@
+"""Effects on the host. Shipped; standard library only, Python 3.9 and later, run with -I -S."""

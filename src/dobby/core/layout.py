@@ -1,0 +1,158 @@
+"""Every path under ~/.dobby on the host, once. `home` is an absolute path; all are strings."""
+
+from __future__ import annotations
+
+from dobby.core.names import check_name
+from dobby.core.record import Record
+
+
+class Project(Record):
+    """Paths of one project."""
+
+    home: str
+    project: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.home}/projects/{check_name(self.project, 'project')}"
+
+    @property
+    def cache(self) -> str:
+        """The object cache: a bare repository."""
+        return f"{self.root}/cache.git"
+
+    @property
+    def identity(self) -> str:
+        """JSON: `roots` (ids of root commits) and `origins` (URLs) admitted."""
+        return f"{self.root}/identity.json"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.root}/lock"
+
+    @property
+    def jobs(self) -> str:
+        return f"{self.root}/jobs"
+
+    def module_cache(self, name: str) -> str:
+        """The object cache of a submodule. `name` may hold '/', never '..' (checked on parse);
+        '%2F' keeps one cache from lying inside another."""
+        return f"{self.root}/submodules/{name.replace('%', '%25').replace('/', '%2F')}.git"
+
+
+class Job(Record):
+    """Paths of one job (one label within a project)."""
+
+    home: str
+    project: str
+    label: str
+
+    @property
+    def of_project(self) -> Project:
+        return Project(home=self.home, project=self.project)
+
+    @property
+    def root(self) -> str:
+        return f"{self.of_project.jobs}/{check_name(self.label, 'label')}"
+
+    @property
+    def lock(self) -> str:
+        """flocked while anything of a run of this job may live."""
+        return f"{self.root}/lock"
+
+    @property
+    def accepting(self) -> str:
+        """flocked for an instant while a run is accepted; holds the last sequence number."""
+        return f"{self.root}/accepting"
+
+    @property
+    def holder(self) -> str:
+        """The id of the run that took the label's lock last."""
+        return f"{self.root}/holder"
+
+    @property
+    def sandbox(self) -> str:
+        return f"{self.root}/sandbox"
+
+    @property
+    def environment(self) -> str:
+        """Holds one directory a layer, and `key`, the recipe that they were built from."""
+        return f"{self.root}/environment"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.root}/runs"
+
+    def run(self, run_id: str) -> Run:
+        return Run(home=self.home, project=self.project, label=self.label, run_id=run_id)
+
+
+class Run(Record):
+    """Paths of one run: its directory is the database."""
+
+    home: str
+    project: str
+    label: str
+    run_id: str
+
+    @property
+    def job(self) -> Job:
+        return Job(home=self.home, project=self.project, label=self.label)
+
+    @property
+    def root(self) -> str:
+        return f"{self.job.runs}/{check_name(self.run_id, 'run id')}"
+
+    @property
+    def request(self) -> str:
+        return f"{self.root}/request.json"
+
+    @property
+    def events(self) -> str:
+        return f"{self.root}/events.jsonl"
+
+    @property
+    def exit(self) -> str:
+        """Written by the wrapper: how the command ended."""
+        return f"{self.root}/exit.json"
+
+    @property
+    def final(self) -> str:
+        """Created once, by link."""
+        return f"{self.root}/final.json"
+
+    @property
+    def stop(self) -> str:
+        """Created once: who asked for the stop, and when."""
+        return f"{self.root}/stop.json"
+
+    @property
+    def lock(self) -> str:
+        """flocked by the supervisor alone, from acceptance on."""
+        return f"{self.root}/lock"
+
+    @property
+    def log(self) -> str:
+        return f"{self.root}/output.log"
+
+    @property
+    def trouble(self) -> str:
+        """What the supervisor itself said on stderr: empty unless dobby is wrong."""
+        return f"{self.root}/supervisor.err"
+
+    @property
+    def outputs(self) -> str:
+        return f"{self.root}/outputs"
+
+    @property
+    def left(self) -> str:
+        return f"{self.root}/left"
+
+
+def agent(home: str, digest: str) -> str:
+    """Where the agent of this SHA-256 lies."""
+    return f"{home}/agent/{digest}"
+
+
+def settings(home: str) -> str:
+    return f"{home}/config.toml"

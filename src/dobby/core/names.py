@@ -1,0 +1,40 @@
+"""Names of labels, projects and runs: what is allowed, and how others are made fit."""
+
+from __future__ import annotations
+
+import re
+
+from dobby.core.errors import UsageError
+
+MAX_LENGTH = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_RULE = (
+    "1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit, without '..', "
+    "not ending in '.' or '.lock'"
+)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may be a label, project or run id: safe as a file name and a git ref."""
+    return bool(_NAME.match(text)) and ".." not in text and not text.endswith((".", ".lock"))
+
+
+def check_name(text: str, what: str) -> str:
+    """`text` itself. Raises UsageError naming `what` ("label", "project", "run id")."""
+    if not is_name(text):
+        raise UsageError(f"{what} {shown(text)} is not allowed", f"a {what} is {_RULE}")
+    return text
+
+
+def make_name(text: str, fallback: str) -> str:
+    """`text` made fit: other characters become '-'; `fallback` when nothing is left."""
+    fit = re.sub(r"[^A-Za-z0-9._-]+", "-", text)
+    fit = re.sub(r"\.{2,}", ".", fit).lstrip("._-")[:MAX_LENGTH]
+    while fit.endswith((".", "-", ".lock")):
+        fit = fit[:-5] if fit.endswith(".lock") else fit[:-1]
+    return fit if is_name(fit) else fallback
+
+
+def shown(text: str, most: int = 80) -> str:
+    """`text` quoted for a message: control characters escaped, cut to `most` characters."""
+    return repr(text if len(text) <= most else text[:most] + "…")

@@ -1,0 +1,94 @@
+"""The words on the wire: one command, one call, framed replies.
+
+The remote command is constant, so that no shell, of whatever kind, ever sees a user's text:
+POSIX sh in single quotes, on one line, without ' \\ or !, which fish, tcsh and bash all pass
+on untouched. It reads one line, `dobby1 DIGEST MARKER`, and runs the agent of that digest.
+Where there is none it answers `need`, and the caller sends a loader and the archive on
+the same stream; the call, sent before, is kept meanwhile.
+
+    caller  header line; frame(call)         frame = decimal length, newline, bytes
+    host    reply…                           reply = MARKER SPACE kind SPACE length, newline, bytes
+    caller  only when answered `need`: frame(loader) archive; when answered `ask`: a frame
+
+A call is a JSON line `{"verb", "args"}`, then any bytes that the verb takes (a pack).
+Whatever stands before a marker was printed by login files and is passed over. Results come
+only from the `done` or `fail` reply, never from an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+OLDEST_PYTHON = (3, 9)
+
+# kinds of reply
+NEED = "need"  # the agent is absent: send it
+ASK = "ask"  # a question about objects; answered by one frame
+SAY = "say"  # progress, for a person
+DATA = "data"  # bytes of a log or of an archive
+DONE = "done"  # the result, JSON; the last reply
+FAIL = "fail"  # the error, JSON; the last reply
+FINAL = (DONE, FAIL)
+
+# Read by hand: `python` of the host's settings; then the usual names, newest first.
+# $p is set by the agent's own note of its interpreter, or by the search.
+BOOTSTRAP = (
+    "exec /bin/sh -c '"
+    "umask 077; "
+    'IFS=" " read -r v a m || exit 65; '
+    'case "$v$a$m" in dobby1*[^a-z0-9]*) exit 65;; dobby1*) ;; *) exit 65;; esac; '
+    'd=${DOBBY_HOME:-$HOME/.dobby}; '
+    'if [ -r "$d/agent/$a/python" ] && IFS= read -r p <"$d/agent/$a/python" && [ -x "$p" ]; '
+    'then exec "$p" -I -S "$d/agent/$a/main.py" "$d" "$m"; fi; '
+    's=; if [ -r "$d/config.toml" ]; then while IFS=" =" read -r k x; do '
+    'case "$k" in python) s=${x#?}; s=${s%?};; "["*) break;; esac; done <"$d/config.toml"; fi; '
+    'o=; for p in "$s" python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do '
+    'if [ -n "$p" ] && command -v "$p" >/dev/null 2>&1; then '
+    'if "$p" -I -S -c "import sys;sys.exit(sys.version_info<(3,9))" >/dev/null 2>&1; then '
+    'echo; echo "$m need 0"; '
+    'exec "$p" -I -S -c "import sys;f=sys.stdin.buffer;q=f.read(int(f.readline()));'
+    'exec(f.read(int(f.readline())))" "$d" "$m" "$a"; fi; '
+    'o="$o $p"; fi; done; '
+    'echo; echo "$m need ${#o}"; printf %s "$o"; exit 66'
+    "'"
+)
+
+
+def header(digest: str, marker: str) -> bytes:
+    return f"dobby1 {digest} {marker}\n".encode()
+
+
+def frame(data: bytes) -> bytes:
+    return b"%d\n%b" % (len(data), data)
+
+
+def dump_call(verb: str, args: dict[str, Any], attached: bytes = b"") -> bytes:
+    return json.dumps({"verb": verb, "args": args}).encode() + b"\n" + attached
+
+
+def parse_call(data: bytes) -> tuple[str, dict[str, Any], bytes]:
+    """Verb, arguments, attached bytes. Raises ValueError when cut or no call."""
+    line, _, attached = data.partition(b"\n")
+    call = json.loads(line)
+    return str(call["verb"]), dict(call["args"]), attached
+
+
+def dump_reply(marker: str, kind: str, payload: bytes) -> bytes:
+    return b"%b %b %d\n%b" % (marker.encode(), kind.encode(), len(payload), payload)
+
+
+def parse_reply_line(marker: bytes, line: bytes) -> tuple[str, int] | None:
+    """Kind and length of the payload that follows; None when the line is no reply.
+
+    Login files may print without a newline, so the marker may stand inside the line."""
+    at = line.rfind(marker + b" ")
+    if at < 0 or not line.endswith(b"\n"):
+        return None
+    words = line[at + len(marker) + 1 :].split()
+    if len(words) != 2 or not words[1].isdigit():
+        return None
+    return words[0].decode("ascii", "replace"), int(words[1])

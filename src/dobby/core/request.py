@@ -1,0 +1,157 @@
+"""What a caller asks for: one run, whole, in one value that crosses the wire once."""
+
+from __future__ import annotations
+
+import json
+
+from dobby.core import names
+from dobby.core.digest import sha256
+from dobby.core.errors import UsageError
+from dobby.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+SCHEMA = 1
+IF_RUNNING = ("refuse", "queue", "replace")
+
+# Who asks, and when, is recorded but is not part of what is asked: see `digest`.
+_NOT_ASKED_FOR = ("run_id", "user", "client", "restart_of", "subject", "force")
+
+
+class Module(Record):
+    """A submodule to check out: `path` and `name` as in .gitmodules (a nested one's are
+    joined by "/" to its parent's), `url` without user info, `commit` as recorded."""
+
+    path: str
+    name: str
+    url: str
+    commit: str
+
+
+class Request(Record):
+    """One run. Durations in seconds; `dir` relative to the sandbox ("" is its top).
+
+    `branch` is the local branch to stand on ("" is a detached head), `tags` are
+    [name, object id] pairs that `git describe` needs, `forward` the names of values that
+    travel beside the request and are never stored, `variables` the values that are no secret.
+    `roots` are the ids of the repository's root commits (empty where they cannot be known).
+    """
+
+    run_id: str
+    project: str
+    label: str
+    host: str
+    commit: str
+    command: str
+    revision: str
+    branch: str = ""
+    dir: str = ""
+    environment: tuple[str, ...] = ("auto",)
+    setup: str = ""
+    setup_key: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    forward: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    timeout_s: Optional[float] = None
+    grace_s: float = 3.0
+    if_running: str = "refuse"
+    origin: str = ""
+    repo: str = ""
+    object_format: str = "sha1"
+    modules: tuple[Module, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    roots: tuple[str, ...] = ()
+    subject: str = ""
+    user: str = ""
+    client: str = ""
+    restart_of: str = ""
+    force: bool = False
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""
+        asked = {k: v for k, v in to_dict(self).items() if k not in _NOT_ASKED_FOR}
+        return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def to_dict(request: Request) -> dict[str, Any]:
+    """Plain JSON values, with `schema`."""
+    plain: dict[str, Any] = {"schema": SCHEMA, **request.to_dict()}
+    plain["modules"] = [m.to_dict() for m in request.modules]
+    return plain
+
+
+def parse_request(wire: dict[str, Any]) -> Request:
+    """The request that `to_dict` described, checked. Unknown fields of a newer client are
+    an error: they ask for something that this version would silently not do.
+
+    Raises UsageError."""
+    fields = {k: v for k, v in wire.items() if k != "schema"}
+    if wire.get("schema") != SCHEMA:
+        raise UsageError(f"request of schema {wire.get('schema')!r}, this agent knows {SCHEMA}")
+    for key, value in fields.items():
+        if isinstance(value, list):
+            fields[key] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+    fields["modules"] = tuple(Module(**m) for m in wire.get("modules", ()))
+    try:
+        request = Request(**fields)
+    except TypeError as error:
+        raise UsageError(f"request not understood: {error}") from None
+    return check_request(request)
+
+
+def check_request(request: Request) -> Request:
+    """`request` itself. Raises UsageError for what must not reach a host."""
+    names.check_name(request.label, "label")
+    names.check_name(request.project, "project")
+    names.check_name(request.run_id, "run id")
+    check_commit(request.commit)
+    for module in request.modules:
+        check_commit(module.commit)
+        check_inside(module.path, "submodule path")
+        check_inside(module.name, "submodule name")
+    check_inside(request.dir, "directory")
+    for glob in request.output + request.keep + request.setup_key:
+        check_inside(glob, "glob")
+    for name in request.forward + tuple(n for n, _ in request.variables):
+        check_variable(name)
+    if not request.command.strip():
+        raise UsageError("the command is empty")
+    if "\0" in request.command + request.setup:
+        raise UsageError("the command holds a NUL byte, which no program can be given")
+    if request.if_running not in IF_RUNNING:
+        raise UsageError(
+            f"if-running {names.shown(request.if_running)} is unknown", f"one of {', '.join(IF_RUNNING)}"
+        )
+    if request.timeout_s is not None and request.timeout_s <= 0:
+        raise UsageError("the timeout must be more than nothing")
+    if request.grace_s < 0:
+        raise UsageError("the grace must not be negative")
+    return request
+
+
+def check_commit(text: str) -> str:
+    """A full object id, SHA-1 or SHA-256. Raises UsageError."""
+    if len(text) not in (40, 64) or not all(c in "0123456789abcdef" for c in text):
+        raise UsageError(f"commit {names.shown(text)} is not a full object id")
+    return text
+
+
+def check_inside(path: str, what: str) -> str:
+    """A relative path or glob that cannot leave its root. Raises UsageError."""
+    if path.startswith(("/", "~")) or ".." in path.split("/") or "\0" in path:
+        raise UsageError(
+            f"{what} {names.shown(path)} leaves the checkout", "give a path relative to its top"
+        )
+    return path
+
+
+def check_variable(name: str) -> str:
+    """A name that an environment may hold. Raises UsageError; DOBBY_ is ours."""
+    if not name.isidentifier() or not name.isascii():
+        raise UsageError(f"{names.shown(name)} is no name of an environment variable")
+    if name.startswith("DOBBY_"):
+        raise UsageError(f"{name} is set by dobby itself", "choose a name without DOBBY_")
+    return name
