@@ -1,0 +1,1 @@
+"""Run any branch, or the working tree as it stands, on another machine with one command."""
