@@ -1,0 +1,121 @@
+"""Processes that a test session started: found by a variable that all of them inherit.
+
+The variable's name does not begin with DOBBY_, because dobby clears those where it starts
+an agent on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.wait import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = "TEST_SESSION_OF_DOBBY"
+GRACE_S = 5.0
+# These leave by themselves, but later than a test session wants to wait for.
+LINGERING = ("dobby-steward",)
+
+
+class Process(NamedTuple):
+    """One process. `test` is the test during which it was started, "" where that is not known."""
+
+    pid: int
+    name: str
+    words: str
+    test: str
+
+    def __str__(self) -> str:
+        origin = f", started by {self.test}" if self.test else ""
+        return f"pid {self.pid} ({self.name}) {self.words}{origin}"
+
+
+def alive(mark: str, uid: int | None = None) -> list[Process]:
+    """Processes whose environment holds `mark`, and all of user `uid`; never our own, no zombies."""
+    return [p for pid in _pids() if (p := _look(pid, f"{MARK}={mark}".encode(), uid))]
+
+
+def reap(mark: str, uid: int | None = None, grace_s: float | None = None) -> list[str]:
+    """End whatever is left, and name what had to be killed: it should have ended by itself,
+    within `grace_s` (default GRACE_S)."""
+    grace_s = GRACE_S if grace_s is None else grace_s
+    for process in alive(mark, uid):
+        if process.name in LINGERING:
+            _kill(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    with contextlib.suppress(AssertionError):
+        until(lambda: not alive(mark, uid), max(0.0, deadline - time.monotonic()))
+    complaints = []
+    while left := alive(mark, uid):
+        complaints += [str(p) for p in left if p.name not in LINGERING]
+        for process in left:
+            _kill(process.pid, signal.SIGKILL)
+        if time.monotonic() > deadline + grace_s:
+            raise AssertionError(f"cannot be killed: {', '.join(map(str, left))}")
+        time.sleep(0.01)
+    return list(dict.fromkeys(complaints))
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of `pid`, theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for other in _pids():
+        children.setdefault(_parent(other), []).append(other)
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def kill_all(pids: list[int]) -> None:
+    """SIGKILL, passing over what is gone already."""
+    for pid in pids:
+        _kill(pid, signal.SIGKILL)
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _pids() -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError):
+        yield from (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return -1
+
+
+def _look(pid: int, wanted: bytes, uid: int | None) -> Process | None:
+    if pid == os.getpid():
+        return None
+    try:
+        of_user = uid is not None and os.stat(f"/proc/{pid}").st_uid == uid
+        environ = _read(pid, "environ").split(b"\0")
+        if wanted not in environ and not of_user:
+            return None
+        state = _read(pid, "stat").rpartition(b")")[2].split()[0]
+        if state in (b"Z", b"X"):
+            return None
+        test = next((v[20:].decode() for v in environ if v.startswith(b"PYTEST_CURRENT_TEST=")), "")
+        words = _read(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        return Process(pid, _read(pid, "comm").decode("utf-8", "replace").strip(), words, test)
+    except OSError:  # it ended while we looked, or belongs to somebody else
+        return None
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
