@@ -37,7 +37,7 @@ need_ensurepip "$python"
 echo "making .venv with $python"
 rm -rf .venv
 "$python" -m venv .venv
-pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
+pip() { .venv/bin/python -m pip -qq --disable-pip-version-check --no-input "$@"; }
 pip install --requirement requirements-dev.txt </dev/null
 pip install --no-deps --no-build-isolation --editable . </dev/null
 made_from "$python" >$stamp
