@@ -1,0 +1,81 @@
+"""core/host_settings.py: the host's config.toml."""
+
+from __future__ import annotations
+
+import pytest
+
+from dobby.core.errors import UsageError
+from dobby.core.host_settings import HostSettings, parse_host_settings
+
+EXAMPLE = """\
+python = "/opt/python/bin/python3"
+path = ["/opt/uv/bin"]
+profile = "~/.profile"
+max_running = 4
+keep_last = 10
+keep_days = 30
+stall_after = "15m"
+[variables]
+SSL_CERT_FILE = "/etc/ssl/ours.pem"
+[channel.team]
+kind = "slack"
+webhook = "https://hooks.example/x"
+"""
+
+
+def test_an_empty_file_gives_the_defaults() -> None:
+    settings = parse_host_settings("")
+    assert settings == HostSettings()
+    assert settings.path == ("~/.local/bin", "~/.cargo/bin")
+    assert settings.max_running is None
+    assert settings.variables == {}
+
+
+def test_every_key_is_read() -> None:
+    settings = parse_host_settings(EXAMPLE)
+    assert settings.to_dict() == {
+        "python": "/opt/python/bin/python3",
+        "path": ("/opt/uv/bin",),
+        "profile": "~/.profile",
+        "variables": {"SSL_CERT_FILE": "/etc/ssl/ours.pem"},
+        "max_running": 4,
+        "keep_last": 10,
+        "keep_days": 30,
+        "stall_after_s": 900.0,
+        "channels": {"team": {"kind": "slack", "webhook": "https://hooks.example/x"}},
+        "warnings": (),
+    }
+
+
+def test_an_unknown_key_is_a_warning_with_the_nearest() -> None:
+    settings = parse_host_settings("max_runing = 4\nkeep_last = 2\n[zzz]\na = 1")
+    assert settings.keep_last == 2
+    assert settings.max_running is None
+    assert "'max_runing'" in settings.warnings[0]
+    assert "did you mean max_running?" in settings.warnings[0]
+    assert "known: python" in settings.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("max_running = 'x'", ["max_running", "whole number"]),
+        ("max_running = true", ["max_running", "whole number"]),
+        ("keep_days = -1", ["keep_days", "whole number"]),
+        ("path = 3", ["path", "list of texts"]),
+        ("python = ['x']", ["python", "text"]),
+        ("stall_after = 'soon'", ["stall_after", "duration"]),
+        ("variables = 1", ["variables", "table"]),
+        ("[variables]\nA = 1", ["variables", "A", "text"]),
+        ("[variables]\n'A-B' = 'x'", ["variables", "A-B"]),
+        ("[variables]\nDOBBY_HOME = 'x'", ["variables", "DOBBY_HOME"]),
+        ("[channel.x]\nwebhook = 'y'", ["channel.x", "kind"]),
+        ("a = {}", ["line 1", "inline"]),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_host_settings(text)
+    assert caught.value.exit_code == 2
+    for word in ["config.toml on the host", *words]:
+        assert word in caught.value.message
