@@ -36,7 +36,9 @@ class Process(NamedTuple):
 
 
 def alive(mark: str, uid: int | None = None) -> list[Process]:
-    """Processes whose environment holds `mark`, and all of user `uid`; never our own, no zombies."""
+    """Processes whose environment holds `mark`, and all of user `uid`, who must be the tests' own
+    invention; never our own process, no zombies."""
+    assert uid != os.getuid(), "these are the processes of whoever runs the tests"
     return [p for pid in _pids() if (p := _look(pid, f"{MARK}={mark}".encode(), uid))]
 
 

@@ -38,25 +38,21 @@ class Sshd:
     """One running sshd and the account behind it.
 
     `destination` is what users would give to ssh and to `-H`; `env` is what the client's
-    environment needs so that its ssh knows that alias; `home` is the account's home;
-    `log` is sshd's own."""
+    environment needs so that its ssh knows that alias; `home` is the account's home; `uid`
+    is None where the account is the caller's own; `log` is sshd's own."""
 
     destination = ALIAS
 
     def __init__(self, directory: str, user: str, home: str, mark: str) -> None:
         self.directory, self.user, self.home, self.mark = directory, user, home, mark
-        self.uid = pwd.getpwnam(user).pw_uid
+        uid = pwd.getpwnam(user).pw_uid
+        self.uid = None if uid == os.getuid() else uid
         self.port = 0
         self.log = f"{directory}/sshd.log"
         self.ssh = f"{directory}/ssh"
         self.env = {"DOBBY_SSH": self.ssh}
         self._process: subprocess.Popen[bytes] | None = None
         self._make_keys()
-
-    @property
-    def own_account(self) -> bool:
-        """Whether the account was made for the tests."""
-        return self.uid != os.getuid()
 
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", check: bool = True
@@ -97,7 +93,7 @@ class Sshd:
 
     def _configure(self) -> None:
         variables = {leftovers.MARK: self.mark}
-        if not self.own_account:
+        if self.uid is None:
             variables["HOME"] = self.home
         write(f"{self.directory}/sshd_config", [
             f"Port {self.port}",
@@ -173,7 +169,7 @@ def serve(mark: str) -> Iterator[Sshd]:
         sshd.start()
         yield sshd
         sshd.stop()
-        left = leftovers.reap(mark, sshd.uid if sshd.own_account else None)
+        left = leftovers.reap(mark, sshd.uid)
     assert not left, f"left running on the test host: {'; '.join(left)}"
 
 
