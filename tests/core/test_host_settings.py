@@ -70,7 +70,7 @@ def test_an_unknown_key_is_a_warning_with_the_nearest() -> None:
         ("[variables]\n'A-B' = 'x'", ["variables", "A-B"]),
         ("[variables]\nDOBBY_HOME = 'x'", ["variables", "DOBBY_HOME"]),
         ("[channel.x]\nwebhook = 'y'", ["channel.x", "kind"]),
-        ("a = {}", ["line 1", "inline"]),
+        ("a = hello", ["line 1", "TOML"]),
     ],
 )
 def test_what_is_wrong_is_named(text: str, words: list[str]) -> None:

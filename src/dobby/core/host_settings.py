@@ -13,7 +13,7 @@ from dobby.core.settings import (
     read_strings,
     read_table,
 )
-from dobby.core.toml import parse_toml
+from dobby.core.toml import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def parse_host_settings(text: str) -> HostSettings:
     """The settings of a file. A key that is not known gives a warning: a newer dobby may have
     written it. Raises UsageError for what is no TOML or has the wrong type."""
     try:
-        table = parse_toml(text)
+        table = parse(text)
     except ValueError as error:
-        raise UsageError(f"{FILE}, {error}") from None
+        raise UsageError(f"{FILE}: {error}") from None
     values: dict[str, Any] = {}
     warnings = []
     for key, value in table.items():

@@ -31,6 +31,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:")
 
 def parse(text: str) -> dict[str, Any]:
     """The document. Raises ValueError, which names the line."""
+    text = text.replace("\r\n", "\n")
     root: dict[str, Any] = {}
     table = root
     at = _skip(_BLANK_LINES, text, 0)
