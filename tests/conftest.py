@@ -19,6 +19,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from tests import gitrepo, leftovers
 from tests import sshd as sshd_module
@@ -46,8 +47,14 @@ SESSION = secrets.token_hex(8)
 
 
 def pytest_configure() -> None:
-    """All that this process starts inherits the mark by which it is found at the end."""
+    """All that this process starts inherits the mark by which it is found at the end.
+
+    Property tests have no deadline, because the machine may be busy; in CI they try the same
+    examples each time, so that a change is judged by what it changes."""
     os.environ[leftovers.MARK] = SESSION
+    in_ci = bool(os.environ.get("CI"))
+    hypothesis.settings.register_profile("dobby", deadline=None, derandomize=in_ci, max_examples=60)
+    hypothesis.settings.load_profile("dobby")
 
 
 class Host:

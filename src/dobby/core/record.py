@@ -26,7 +26,10 @@ class Record:
         fields = ()
 
         def __init_subclass__(cls):
-            own = [n for n in cls.__dict__.get("__annotations__", {}) if n not in cls.fields]
+            # Here, not inherited, on every Python: each module that defines a record imports
+            # annotations from __future__, which keeps PEP 649 out.
+            annotated = cls.__dict__.get("__annotations__", {})  # noqa: RUF063
+            own = [n for n in annotated if n not in cls.fields]
             cls.fields = cls.fields + tuple(own)
 
         def __init__(self, **values):
@@ -38,7 +41,7 @@ class Record:
             if len(values) != len(self.fields):
                 unknown = sorted(set(values) - set(self.fields))
                 raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
-            self.__dict__.update(values)
+            self.__dict__.update((name, values[name]) for name in self.fields)
 
         def __setattr__(self, name, value):
             raise AttributeError(f"{type(self).__name__} is frozen")

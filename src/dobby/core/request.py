@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 IF_RUNNING = ("refuse", "queue", "replace")
 
-# Who asks, and when, is recorded but is not part of what is asked: see `digest`.
-_NOT_ASKED_FOR = ("run_id", "user", "client", "restart_of", "subject", "force")
+# Who asks, and what follows from the commit, is recorded but not part of what is asked.
+_NOT_ASKED_FOR = (
+    *("run_id", "user", "client", "restart_of", "force"),
+    *("subject", "tags", "roots", "modules", "object_format"),
+)
 
 
 class Module(Record):
@@ -94,8 +97,8 @@ def parse_request(wire: dict[str, Any]) -> Request:
     for key, value in fields.items():
         if isinstance(value, list):
             fields[key] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-    fields["modules"] = tuple(Module(**m) for m in wire.get("modules", ()))
     try:
+        fields["modules"] = tuple(Module(**m) for m in wire.get("modules", ()))
         request = Request(**fields)
     except TypeError as error:
         raise UsageError(f"request not understood: {error}") from None
