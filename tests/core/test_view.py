@@ -19,25 +19,6 @@ PROMISED = [
     *("revision", "commit", "user", "created_at", "started_at", "finished_at", "duration_s"),
     *("log_bytes", "notices"),
 ]
-    "host",
-    "project",
-    "label",
-    "run_id",
-    "status",
-    "exit_code",
-    "cause",
-    "command",
-    "dir",
-    "revision",
-    "commit",
-    "user",
-    "created_at",
-    "started_at",
-    "finished_at",
-    "duration_s",
-    "log_bytes",
-    "notices",
-]
 
 
 def row(events: list[dict[str, Any]], final: st.Final | None = None) -> dict[str, Any]:
