@@ -35,43 +35,41 @@ class Stored(Record):
             self.request, self.seq, self.created_at, self.events, self.final, log_bytes(self.run)
         )
 
-    def identity(self, kind: str, field: str) -> Optional[Identity]:
-        """Who is named by the last event of `kind`: supervisor or wrapper."""
+    def supervisor(self) -> Optional[Identity]:
+        """Who carries, or carried, the run; None before its first event."""
+        return self._last("supervisor")
+
+    def wrapper(self) -> Optional[Identity]:
+        return self._last("wrapper")
+
+    def _last(self, field: str) -> Optional[Identity]:
         for event in reversed(self.events):
-            if event["kind"] == kind and field in event:
+            if field in event:
                 return Identity(**event[field])
         return None
 
-    def supervisor(self) -> Optional[Identity]:
-        return self.identity(ev.PREPARING, "supervisor") or self.identity(ev.ACCEPTED, "supervisor")
 
-    def wrapper(self) -> Optional[Identity]:
-        return self.identity(ev.STARTED, "wrapper")
+def accept(run: layout.Run, request: rq.Request) -> Optional[int]:
+    """Create the run's directory whole, with the next sequence number of its job; a
+    descriptor that holds the run's lock, taken before anyone could see the run.
 
-
-def accept(run: layout.Run, request: rq.Request) -> bool:
-    """Create the run's directory whole, with the next sequence number of its job.
-
-    False when this run was accepted before with the same request.
-    Raises UsageError when it was accepted with another one."""
-    if _was_accepted(run, request):
-        return False
+    None when this run was accepted before. Raises UsageError for another request of its id."""
     durable.make_dirs(run.job.runs)
     fd = locks.take(run.job.accepting, wait=True)
     assert fd is not None  # noqa: S101 - it waited
     try:
-        if _was_accepted(run, request):
-            return False
+        if was_accepted(run, request):
+            return None
         seq = int(os.pread(fd, 32, 0) or b"0") + 1
         os.pwrite(fd, b"%020d\n" % seq, 0)
         os.fsync(fd)
-        _create(run, {"seq": seq, "created_at": clock.now(), "request": rq.to_dict(request)})
+        return _create(run, {"seq": seq, "created_at": clock.now(), "request": rq.to_dict(request)})
     finally:
         locks.release(fd)
-    return True
 
 
-def _was_accepted(run: layout.Run, request: rq.Request) -> bool:
+def was_accepted(run: layout.Run, request: rq.Request) -> bool:
+    """Whether this run exists, with this request. Raises UsageError when with another."""
     data = durable.read(run.request)
     if data is None:
         return False
@@ -85,16 +83,18 @@ def _was_accepted(run: layout.Run, request: rq.Request) -> bool:
     return True
 
 
-def _create(run: layout.Run, content: dict[str, Any]) -> None:
+def _create(run: layout.Run, content: dict[str, Any]) -> int:
     temp = f"{run.job.runs}/.new-{run.run_id}"
     _remove_half_made(temp)
     os.mkdir(temp, 0o700)
     durable.write_new(f"{temp}/request.json", durable.dump_json(content))
-    durable.write_new(f"{temp}/lock", b"")
+    lock = locks.take(f"{temp}/lock", wait=True)
+    assert lock is not None  # noqa: S101 - it waited
     os.mkdir(f"{temp}/outputs", 0o700)
     durable.sync_dir(temp)
     os.rename(temp, run.root)
     durable.sync_dir(run.job.runs)
+    return lock
 
 
 def _remove_half_made(temp: str) -> None:

@@ -1,6 +1,7 @@
 """Every error that a person may meet, with the exit code that scripts may rely on.
 
     DobbyError            something was not done; says what, where and how to mend it   1
+      NotFound            no such run, label or file                                    1
       UsageError          the words or files given are wrong                            2
       Unreachable         no session with the host could be had                         69
       Bug                 dobby itself is wrong                                         70
@@ -33,6 +34,12 @@ class DobbyError(Exception):
         return {"kind": self.kind, "message": self.message, "hint": self.hint, **self.details}
 
 
+class NotFound(DobbyError):
+    """There is no such run, label or file."""
+
+    kind = "not_found"
+
+
 class UsageError(DobbyError):
     """The arguments, settings or files given are wrong."""
 
@@ -62,7 +69,7 @@ class Busy(DobbyError):
 
 
 KINDS: dict[str, type[DobbyError]] = {
-    c.kind: c for c in (DobbyError, UsageError, Unreachable, Bug, Busy)
+    c.kind: c for c in (DobbyError, NotFound, UsageError, Unreachable, Bug, Busy)
 }
 
 

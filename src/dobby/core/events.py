@@ -2,15 +2,14 @@
 
 | kind       | fields besides `kind` and `at`                                            |
 |------------|---------------------------------------------------------------------------|
-| accepted   | supervisor {pid, started, boot, machine}: who carries the run              |
-| queued     | behind: the run id that held the label                                     |
+| queued     | supervisor {pid, started, boot, machine}; behind: the run id ahead of it   |
 | preparing  | supervisor: the label's lock is held from here on                          |
 | phase      | name, duration_s, note: one step of the preparation is done                |
-| started    | wrapper {pid, started, boot, machine}, log_offset: the job's bytes begin   |
+| started    | wrapper {pid, started, boot, machine}; log_offset: the job's bytes begin   |
 | stopping   | by, reason ("stop" or "timeout")                                           |
-| exited     | cause: how the command ended                                               |
 | note       | text: anything worth telling, e.g. a child left behind                     |
 
+How the command ended stands in exit.json and final.json, not here.
 `at` is UTC, ISO 8601 with milliseconds and Z. Readers ignore kinds and fields they do not
 know, and a last line that was cut.
 """
@@ -23,8 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-ACCEPTED, QUEUED, PREPARING, PHASE = "accepted", "queued", "preparing", "phase"
-STARTED, STOPPING, EXITED, NOTE = "started", "stopping", "exited", "note"
+QUEUED, PREPARING, PHASE = "queued", "preparing", "phase"
+STARTED, STOPPING, NOTE = "started", "stopping", "note"
 
 
 def dump_event(kind: str, at: str, **fields: Any) -> bytes:

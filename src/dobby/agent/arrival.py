@@ -1,0 +1,74 @@
+"""Commits arrive from the laptop, in the session of the launch, straight into the caches."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from dobby.agent import durable, objects
+from dobby.core import protocol
+from dobby.core.errors import DobbyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.agent.main import Call
+    from dobby.core import layout
+    from dobby.core.request import Request
+
+
+def ensure(job: layout.Job, request: Request, call: Call) -> None:
+    """Have every commit that the request names, and its tags, in the host's caches, pinned for
+    the job. Asks the caller for what is missing. Raises DobbyError."""
+    env = dict(os.environ)
+    project = job.of_project
+    objects.ensure_cache(project.cache, request.object_format, env)
+    tag_ids = _unchecked_tags(project, request)
+    missing_tags = set(tag_ids) - set(objects.existing(project.cache, tag_ids, env)) if tag_ids else set()
+    has = objects.has_commit(project.cache, request.commit, env, pin_hint=job.label)
+    if not has or missing_tags:
+        _receive(project.cache, "", [request.commit, *sorted(missing_tags)], env, call)
+    objects.pin(project.cache, job.label, request.commit)
+    for module in request.modules:
+        cache = project.module_cache(module.name)
+        durable.make_dirs(os.path.dirname(cache))
+        objects.ensure_cache(cache, request.object_format, env)
+        if not objects.has_commit(cache, module.commit, env, pin_hint=job.label):
+            _receive(cache, module.name, [module.commit], env, call)
+        objects.pin(cache, job.label, module.commit)
+    if tag_ids:
+        durable.replace(_tags_note(project), _tags_text(request))
+
+
+def _tags_note(project: layout.Project) -> str:
+    return f"{project.root}/tags"
+
+
+def _tags_text(request: Request) -> bytes:
+    return "".join(f"{name} {id}\n" for name, id in request.tags).encode("utf-8", "surrogateescape")
+
+
+def _unchecked_tags(project: layout.Project, request: Request) -> list[str]:
+    """Ids of tags to look for: none when the same tags were complete the last time."""
+    if not request.tags or durable.read(_tags_note(project)) == _tags_text(request):
+        return []
+    return [id for _, id in request.tags]
+
+
+def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], call: Call) -> None:
+    """Ask for `want`, answer which commits are here already as long as the caller asks, then
+    take the pack. The caller's frames: {"check": [ids]}, {"pack": true} and then the pack as
+    frames up to an empty one, or {"error": message}."""
+    known = objects.tips(cache, env)
+    while True:
+        question = {"repository": repository, "want": want, "have": known}
+        call.wire.reply_json(protocol.ASK, question)
+        answer = json.loads(call.wire.read_frame())
+        if "error" in answer:
+            raise DobbyError(str(answer["error"]))
+        if "pack" in answer:
+            objects.receive(cache, call.wire.read_frames(), env)
+            break
+        known = objects.existing(cache, [str(id) for id in answer["check"]], env)
+    missing = set(want) - set(objects.existing(cache, want, env))
+    if missing:
+        raise DobbyError(f"the pack that arrived lacks {', '.join(sorted(missing))}")

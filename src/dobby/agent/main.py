@@ -1,0 +1,98 @@
+"""Runs one verb: reads the call, answers `done` or `fail`, ends."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+
+from dobby.agent import processes
+from dobby.agent.wire import Wire, cut
+from dobby.core import protocol
+from dobby.core.errors import Bug, DobbyError
+from dobby.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
+
+class Call(Record):
+    """What a verb is given: dobby's directory, its arguments, bytes sent along, and the wire."""
+
+    home: str
+    args: dict[str, Any]
+    attached: bytes
+    wire: Wire
+
+
+def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -> None:
+    """Serve the call in `first`, or else the one that `source` holds."""
+    processes.name_self("dobby-agent")
+    os.umask(0o077)
+    wire = Wire(source, marker)
+    try:
+        try:
+            data = wire.read_frame() if first is None else first
+            reply = (protocol.DONE, run_verb(home, data, wire))
+        except DobbyError as error:
+            reply = (protocol.FAIL, error.to_wire())
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            reply = (protocol.FAIL, _of_system(home, error).to_wire())
+        except Exception as error:
+            reply = (protocol.FAIL, _of_bug(error).to_wire())
+        wire.reply_json(*reply)
+    except BrokenPipeError:  # the caller went away; nobody is left to answer
+        os._exit(0)
+
+
+def run_verb(home: str, data: bytes, wire: Wire) -> Any:
+    """The verb's result, JSON values. Raises DobbyError."""
+    try:
+        name, args, attached = protocol.parse_call(data)
+    except (ValueError, KeyError):
+        raise cut() from None
+    module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
+    return module.run(Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire))
+
+
+def known_verb(name: str) -> str:
+    """`name` when it is a module of `verbs`. Raises DobbyError listing them."""
+    names = sorted(
+        entry[:-3]
+        for entry in os.listdir(os.path.join(os.path.dirname(__file__), "verbs"))
+        if entry.endswith(".py") and entry != "__init__.py"
+    )
+    if not re.fullmatch("[a-z_]+", name) or name not in names:
+        raise DobbyError(f"this agent has no verb {name!r}", f"it has {', '.join(names)}")
+    return name
+
+
+def _of_system(home: str, error: OSError) -> DobbyError:
+    """A full disk, a read-only home …: the host's own words, and where."""
+    import errno
+
+    where = error.filename if isinstance(error.filename, str) else home
+    hint = {
+        errno.ENOSPC: "free some space there (`dobby clean --all --older-than 14d`), then repeat the command",
+        errno.EDQUOT: "the account's quota is used up: free some space, then repeat the command",
+        errno.EROFS: "that filesystem is read-only: set DOBBY_HOME on the host to a place that can be written",
+        errno.EACCES: "the account may not write there: mend the permissions or set DOBBY_HOME on the host",
+        errno.ENOLCK: "that filesystem has no locks: set DOBBY_HOME on the host to a local disk",
+    }.get(error.errno or 0, "")
+    return DobbyError(f"{error.strerror or error}: {where} on {os.uname().nodename}", hint)
+
+
+def _of_bug(error: Exception) -> Bug:
+    import traceback
+
+    frames = traceback.extract_tb(sys.exc_info()[2])
+    at = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
+    return Bug(
+        f"the agent failed: {type(error).__name__}: {error} (at {at})",
+        "this is a bug of dobby; please report it",
+        trace="".join(traceback.format_tb(sys.exc_info()[2])),
+    )

@@ -1,0 +1,105 @@
+"""Remove what jobs take up: sandbox, environment, logs, what runs left behind. History stays."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from dobby.agent import locks, rows, sandbox, store
+from dobby.core.errors import NotFound
+from dobby.core.names import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dobby.agent.main import Call
+    from dobby.agent.store import Stored
+    from dobby.core import layout
+
+
+def run(call: Call) -> dict[str, Any]:
+    """`args`: `labels` (pairs of project, "" for any, and label; none: all jobs), `prefer`,
+    `older_than_s` (jobs whose latest run ended longer ago), `keep_logs`, `outputs` (remove
+    these too). Answers `cleaned` [{project, label, freed_bytes}] and `kept` [{…, reason}]."""
+    args = call.args
+    cleaned: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
+    for job in _jobs(call):
+        name = {"project": job.project, "label": job.label}
+        runs = rows.of_job(job, [])
+        reason = _reason_to_keep(runs, args.get("older_than_s"))
+        fd = None if reason else locks.take(job.lock, wait=False)
+        if fd is None:
+            kept.append({**name, "reason": reason or "its label is held: something of a run still lives"})
+            continue
+        try:
+            freed = _clean(job, bool(args.get("keep_logs")), bool(args.get("outputs")))
+        finally:
+            locks.release(fd)
+        cleaned.append({**name, "freed_bytes": freed})
+        if not args.get("outputs"):
+            kept += _outputs_kept(name, runs)
+    return {"cleaned": cleaned, "kept": kept}
+
+
+def _jobs(call: Call) -> list[layout.Job]:
+    if not call.args.get("labels"):
+        return store.jobs(call.home)
+    found = []
+    for project, label in call.args["labels"]:
+        jobs = store.jobs(call.home, project, label)
+        preferred = [j for j in jobs if j.project.lower() == call.args.get("prefer", "").lower()]
+        if not jobs:
+            raise NotFound(f"no job {shown(label)} on this host")
+        found += preferred if preferred and not project else jobs
+    return found
+
+
+def _reason_to_keep(runs: list[Stored], older_than_s: Any) -> str:
+    live = [s for s in runs if s.final is None]
+    if live:
+        return f"it is {live[0].view().status.name}"
+    if older_than_s is not None and runs:
+        ended = max(os.stat(s.run.final).st_mtime for s in runs)
+        if time.time() - ended < older_than_s:
+            return "its latest run is younger"
+    return ""
+
+
+def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
+    """Bytes freed. The caller holds the label's lock."""
+    doomed = [job.sandbox, f"{job.sandbox}.new", job.environment]
+    for run_id in store.run_ids(job):
+        run = job.run(run_id)
+        doomed.append(run.left)
+        if not keep_logs:
+            doomed += [run.log, run.trouble]
+        if outputs:
+            doomed.append(run.outputs)
+    freed = 0
+    for path in doomed:
+        freed += size_of(path)
+        sandbox.remove_tree(path)
+    return freed
+
+
+def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, Any]]:
+    size = sum(size_of(s.run.outputs) for s in runs if os.path.isdir(s.run.outputs) and os.listdir(s.run.outputs))
+    reason = f"outputs of {size} bytes (--outputs removes them too)"
+    return [{**name, "reason": reason, "outputs_bytes": size}] if size else []
+
+
+def size_of(path: str) -> int:
+    """Bytes on disk at and below `path`; symbolic links are not followed."""
+    try:
+        total = os.lstat(path).st_blocks * 512
+    except FileNotFoundError:
+        return 0
+    if os.path.isdir(path) and not os.path.islink(path):
+        try:
+            names = os.listdir(path)
+        except PermissionError:
+            return total
+        total += sum(size_of(f"{path}/{name}") for name in names)
+    return total

@@ -1,0 +1,123 @@
+"""A run's log from an offset on, and its end. Ends when the run is final, never because a
+stream did; a caller that lost its connection comes back with the offset that it had reached."""
+
+from __future__ import annotations
+
+import os
+
+from dobby.agent import rows, store
+from dobby.agent.watch import Watch
+from dobby.core import protocol
+from dobby.core import status as st
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from dobby.agent.main import Call
+    from dobby.agent.store import Stored
+
+CHUNK = 1 << 18
+
+
+def run(call: Call) -> dict[str, Any]:
+    """`args` as `rows.target` takes them, with `follow` (until the run is final), `quiet` (no
+    bytes), `offset` (byte of the file to begin at; None: the job's first), `tail` (lines; None:
+    all). Sends the bytes as `setup` and `data`; answers `run`, a row, and the `offset` reached."""
+    stored = rows.target(call.home, call.args)
+    sender = _Sender(call, stored)
+    watch = Watch([stored.run.root, stored.run.job.lock]) if call.args.get("follow") else None
+    try:
+        stored = _stream(stored, sender, watch)
+    finally:
+        if watch:
+            watch.close()
+    return {"run": rows.row(stored), "offset": sender.offset}
+
+
+def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch]) -> Stored:
+    while True:
+        size = store.log_bytes(stored.run)  # before the events: bytes seen are then explained
+        stored = rows.look(stored.run) or stored
+        sender.send(stored, store.log_bytes(stored.run) if stored.final else size)
+        if stored.final is not None or watch is None or not watch.wait():
+            return stored
+
+
+class _Sender:
+    """Sends what the log has gained, told apart by the offset at which the job's bytes begin."""
+
+    def __init__(self, call: Call, stored: Stored) -> None:
+        self._wire = call.wire
+        self._quiet = bool(call.args.get("quiet"))
+        self._tail: Optional[int] = call.args.get("tail")
+        self._begin: Optional[int] = call.args.get("offset")
+        self.offset = self._begin or 0
+        self._run = stored.run
+
+    def send(self, stored: Stored, size: int) -> None:
+        if self._quiet:
+            return
+        job_begins = _job_begins(stored)
+        if self._begin is None or self._tail is not None:
+            if job_begins is None and stored.final is None and self._begin is None:
+                return  # only the job's bytes are wanted, and it has not begun
+            self._settle_begin(job_begins or 0, size)
+        if size < self.offset:
+            self._wire.say(f"the log was truncated by the job; going on at byte {size}")
+            self.offset = size
+        if job_begins is None:
+            self._copy(protocol.SETUP, size)
+        else:
+            self._copy(protocol.SETUP, min(size, job_begins))
+            self._copy(protocol.DATA, size)
+
+    def _settle_begin(self, first: int, size: int) -> None:
+        first = first if self._begin is None else self._begin
+        if self._tail is not None:
+            first = _tail_offset(self._run.log, first, size, self._tail)
+        self.offset, self._begin, self._tail = first, first, None
+
+    def _copy(self, kind: str, end: int) -> None:
+        if end <= self.offset:
+            return
+        fd = os.open(self._run.log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while self.offset < end:
+                data = os.pread(fd, min(CHUNK, end - self.offset), self.offset)
+                if not data:
+                    return
+                self._wire.reply(kind, data)
+                self.offset += len(data)
+        finally:
+            os.close(fd)
+
+
+def _job_begins(stored: Stored) -> Optional[int]:
+    status = stored.view().status
+    if isinstance(status, (st.Running, st.Final)):
+        return status.log_offset
+    return None
+
+
+def _tail_offset(path: str, first: int, size: int, lines: int) -> int:
+    """Where the last `lines` lines before `size` begin, not before `first`; reads backwards."""
+    if lines <= 0:
+        return size
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        end, wanted = size, lines
+        if size > first and os.pread(fd, 1, size - 1) == b"\n":
+            end -= 1
+        while end > first:
+            begin = max(first, end - CHUNK)
+            block = os.pread(fd, end - begin, begin)
+            at = len(block)
+            while (at := block.rfind(b"\n", 0, at)) >= 0:
+                wanted -= 1
+                if wanted == 0:
+                    return begin + at + 1
+            end = begin
+    finally:
+        os.close(fd)
+    return first

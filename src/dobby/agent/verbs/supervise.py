@@ -1,0 +1,38 @@
+"""Carry a run in this process: what a supervisor becomes when it was started through exec."""
+
+from __future__ import annotations
+
+from dobby.agent import admission, start, store, supervisor
+from dobby.core import layout
+from dobby.core.errors import NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from dobby.agent.main import Call
+
+
+def run(call: Call) -> dict[str, Any]:
+    """`args`: `project label run_id values` and the inherited descriptors `run_fd label_fd
+    ready_fd`, which must not be inherited any further by the job."""
+    import os
+
+    args = call.args
+    job = layout.Job(home=call.home, project=args["project"], label=args["label"])
+    stored = store.load(job.run(args["run_id"]))
+    if stored is None:
+        raise NotFound(f"no run {args['run_id']}")
+    for fd in (args["run_fd"], args["label_fd"], args["ready_fd"]):
+        if fd is not None:
+            os.set_inheritable(fd, False)
+    charge = supervisor.Charge(
+        run=stored.run,
+        request=stored.request,
+        settings=admission.read_settings(call.home),
+        values=args["values"],
+        run_fd=args["run_fd"],
+        label_fd=args["label_fd"],
+    )
+    supervisor.carry(charge, lambda: start.tell_ready(args["ready_fd"]))
+    return {}

@@ -1,0 +1,66 @@
+"""The agent's end of the wire: calls come in frames on stdin, replies go framed to stdout."""
+
+from __future__ import annotations
+
+import os
+
+from dobby.core import protocol
+from dobby.core.errors import DobbyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
+
+class Wire:
+    """One session. `source` gives the frames that follow the call."""
+
+    def __init__(self, source: BinaryIO, marker: str, out_fd: int = 1) -> None:
+        self._source = source
+        self._marker = marker
+        self._out = out_fd
+
+    def read_frame(self) -> bytes:
+        """The next frame, whole. Raises DobbyError when the connection was cut before its end."""
+        line = self._source.readline()
+        if not line.strip().isdigit():
+            raise cut()
+        data = self._source.read(int(line))
+        if len(data) != int(line):
+            raise cut()
+        return data
+
+    def read_frames(self) -> Callable[[int], bytes]:
+        """A reader of one byte stream that comes as frames and ends with an empty one."""
+        rest = memoryview(b"")
+        ended = False
+
+        def read(most: int) -> bytes:
+            nonlocal rest, ended
+            if not rest and not ended:
+                rest = memoryview(self.read_frame())
+                ended = not rest
+            part, rest = rest[:most], rest[most:]
+            return bytes(part)
+
+        return read
+
+    def reply(self, kind: str, payload: bytes) -> None:
+        """Raises BrokenPipeError when the caller is gone."""
+        data = memoryview(protocol.dump_reply(self._marker, kind, payload))
+        while data:
+            data = data[os.write(self._out, data) :]
+
+    def reply_json(self, kind: str, value: Any) -> None:
+        import json
+
+        self.reply(kind, json.dumps(value).encode())
+
+    def say(self, text: str) -> None:
+        """Progress, for a person."""
+        self.reply(protocol.SAY, text.encode("utf-8", "surrogateescape"))
+
+
+def cut() -> DobbyError:
+    return DobbyError("the connection was cut before the request had arrived whole")

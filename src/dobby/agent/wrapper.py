@@ -1,0 +1,145 @@
+"""The command's parent: as small as can be, and it outlives the supervisor's death.
+
+Session leader and subreaper, so that what the command leaves behind stays ours. It writes
+exit.json durably before it tells anyone, and holds the label's lock while anything lives.
+A fork of the supervisor rather than an sh: no shell can tell `exit 137` from SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from dobby.agent import clock, durable, members, processes, spawn
+from dobby.core import layout
+from dobby.core import status as st
+from dobby.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import NoReturn
+
+ENDED = b"e"  # exit.json is written, nothing of the run is left, the label is free of us
+LEFT_BEHIND = b"l"  # exit.json is written, but children live on
+
+
+class Command(Record):
+    """What to start: `argv` in `cwd` with `env` whole."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+
+
+def start(
+    run: layout.Run, command: Command, *, label_fd: int, log_fd: int, close: tuple[int, ...]
+) -> tuple[int, int, int]:
+    """Fork the wrapper: its pid, a descriptor to write one byte to ("go"), and one that gives
+    ENDED or LEFT_BEHIND. Without the go it ends and starts nothing. `close` are descriptors
+    that it must not inherit: the run's lock above all. Raises OSError where fork fails."""
+    go_r, go_w = os.pipe()
+    told_r, told_w = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(go_r)
+        os.close(told_w)
+        return pid, go_w, told_r
+    try:
+        for fd in (go_w, told_r, *close):
+            os.close(fd)
+        _become_wrapper()
+        if os.read(go_r, 1):
+            _carry(run, command, label_fd, log_fd, told_w)
+    finally:
+        os._exit(0)
+
+
+def _become_wrapper() -> None:
+    os.setsid()
+    processes.name_self("dobby-wrap")
+    processes.become_subreaper()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w: int) -> None:
+    began = time.monotonic()
+    cause: st.Record
+    try:
+        pid = spawn.spawn(
+            command.argv,
+            cwd=command.cwd,
+            env=command.env,
+            stdout=log_fd,
+            stderr=log_fd,
+            keep=(label_fd,),
+        )
+        cause = _await(pid)
+    except OSError as error:
+        cause = st.Internal(message=f"the command could not be started: {error.strerror}")
+    content = {
+        "at": clock.now(),
+        "cause": st.dump_cause(cause),
+        "duration_s": round(time.monotonic() - began, 3),
+    }
+    durable.create(run.exit, durable.dump_json(content))
+    if _reap() and _any_left(run):
+        _tell(told_w, LEFT_BEHIND)
+        while _any_left(run) and _wait_one():
+            pass
+    os.close(label_fd)
+    _tell(told_w, ENDED)
+
+
+def _await(pid: int) -> st.Record:
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            return cause_of(os.waitstatus_to_exitcode(status))
+
+
+def cause_of(code: int) -> st.Record:
+    """The cause for an exit code, -N meaning signal N (as os.waitstatus_to_exitcode gives)."""
+    if code >= 0:
+        return st.Exit(code=code)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = "probably out of memory" if -code == signal.SIGKILL else ""
+    return st.Signal(number=-code, name=name, hint=hint)
+
+
+def _reap() -> bool:
+    """Collect what has ended; whether any child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _wait_one() -> bool:
+    try:
+        os.wait()
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _any_left(run: layout.Run) -> bool:
+    """Whether a child of ours is part of the run: another run's supervisor is not, though it
+    became our child when the dobby that the job had called went away."""
+    me, own = os.getpid(), members.scope_of(run, None).own_locks
+    return any(p.parent == me and not members.is_other_run(p.pid, own) for p in processes.table())
+
+
+def _tell(told_w: int, what: bytes) -> None:
+    try:
+        os.write(told_w, what)
+    except BrokenPipeError:  # the supervisor is gone; exit.json speaks
+        return

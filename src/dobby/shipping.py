@@ -1,0 +1,116 @@
+"""The agent as bytes: `core` and `agent` in one archive, named by its SHA-256.
+
+Packed once per installed version and kept in the cache directory; a call then needs the
+digest alone, and the archive only where a host asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dobby.core.digest import sha256
+from dobby.core.record import Record
+
+ROOMS = ("core", "agent")
+_MAIN = """\
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from dobby.agent.main import main
+main(sys.argv[1], sys.argv[2], open(0, "rb", closefd=False))
+"""
+_ENTER = """\
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from dobby.agent.verbs.shell import enter
+enter(os.fsdecode(bytes.fromhex(sys.argv[1])))
+"""
+
+
+class Agent(Record):
+    """`digest` (hex) of the archive at `path`, and the `loader`'s source to send before it."""
+
+    digest: str
+    path: str
+
+    def archive(self) -> bytes:
+        with open(self.path, "rb") as file:
+            return file.read()
+
+    def loader(self) -> bytes:
+        with open(f"{_here()}/agent/loader.py", "rb") as file:
+            return file.read()
+
+
+def agent(cache_dir: str) -> Agent:
+    """The agent of this installation; packed into `cache_dir` when its sources have changed."""
+    sources = _sources()
+    note = f"{cache_dir}/agent-{_state(sources)}"
+    try:
+        with open(note) as file:
+            digest = file.read().strip()
+        path = f"{cache_dir}/{digest}.zip"
+        if os.path.exists(path):
+            return Agent(digest=digest, path=path)
+    except FileNotFoundError:
+        pass
+    os.makedirs(cache_dir, 0o700, exist_ok=True)
+    archive = pack(sources)
+    digest = sha256(archive).hexdigest()
+    _write(f"{cache_dir}/{digest}.zip", archive)
+    _write(note, digest.encode())
+    return Agent(digest=digest, path=f"{cache_dir}/{digest}.zip")
+
+
+def pack(sources: list[tuple[str, str]]) -> bytes:
+    """A zip, the same bytes for the same sources."""
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (("main.py", _MAIN), ("enter.py", _ENTER), ("dobby/__init__.py", "")):
+            archive.writestr(_entry(zipfile, name), text)
+        for name, path in sources:
+            with open(path, "rb") as file:
+                archive.writestr(_entry(zipfile, name), file.read())
+    return buffer.getvalue()
+
+
+def _entry(zipfile, name: str):  # type: ignore[no-untyped-def]
+    entry = zipfile.ZipInfo(name)  # its date is fixed: 1980
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
+
+
+def _here() -> str:
+    return os.path.dirname(os.path.abspath(__file__))
+
+
+def _sources() -> list[tuple[str, str]]:
+    """(name in the archive, path) of every module that is shipped, sorted."""
+    found, folders = [], [f"{_here()}/{room}" for room in ROOMS]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    found.append((f"dobby{entry.path[len(_here()):]}", entry.path))
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
+    return sorted(found)
+
+
+def _state(sources: list[tuple[str, str]]) -> str:
+    """Changes when a source file does: names, sizes and times, no content read."""
+    state = sha256((_MAIN + _ENTER).encode())
+    for name, path in sources:
+        stat = os.stat(path)
+        state.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return state.hexdigest()[:24]
+
+
+def _write(path: str, data: bytes) -> None:
+    temp = f"{path}.{os.getpid()}"
+    with open(temp, "wb") as file:
+        file.write(data)
+    os.replace(temp, path)
