@@ -1,0 +1,37 @@
+"""The laptop's git: a revision, or the working tree as it stands, as commits to send.
+
+    checkout     the repository that the caller stands in
+    revisions    branch, tag, commit -> commit, fetched where only origin has it
+    worktree     what stands in the working tree; own_index makes a tree of it
+    filters      files that would not arrive as they are seen here
+    modules      submodules, checked
+    take         all of these together: a Snapshot
+    history      roots, tags, likely bases
+    objects      reading, asking, packing
+    commits, store, urls, cache, git: what these stand on
+
+Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or object.
+"""
+
+from __future__ import annotations
+
+from dobby.snapshot.checkout import Checkout, open_checkout
+from dobby.snapshot.history import recent, root_commits, tags
+from dobby.snapshot.modules import ModuleSource
+from dobby.snapshot.objects import known, pack
+from dobby.snapshot.take import Snapshot, read_file, read_files, take
+
+__all__ = [
+    "Checkout",
+    "ModuleSource",
+    "Snapshot",
+    "known",
+    "open_checkout",
+    "pack",
+    "read_file",
+    "read_files",
+    "recent",
+    "root_commits",
+    "tags",
+    "take",
+]

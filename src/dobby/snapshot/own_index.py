@@ -1,0 +1,98 @@
+"""The working tree -> a tree object, through an index of our own.
+
+What `git status` names is added to a copy of the user's index: the copy keeps the stat data,
+so only what changed is read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+from dobby.core.errors import DobbyError
+from dobby.snapshot import git, store
+from dobby.snapshot.worktree import READABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dobby.snapshot.checkout import Checkout
+
+# Our index is one whole file: no shared part is written into the user's git directory.
+_SETTINGS = (
+    *("-c", "core.splitIndex=false", "-c", "core.untrackedCache=false", "-c", "core.safecrlf=false"),
+)
+
+
+class OwnIndex:
+    """A copy of the user's index that a snapshot is made in. Use it in a `with`."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self._top = checkout.top
+        place = store.writing(checkout)
+        self._directory = tempfile.mkdtemp(prefix="index-", dir=place.write)
+        self.place = place.replace(index=f"{self._directory}/index")
+        if os.path.exists(checkout.index):
+            # With its times: git takes an entry as new as its index for possibly changed.
+            shutil.copy2(checkout.index, self.place.index)
+
+    def __enter__(self) -> OwnIndex:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def hidden_edits(self, flagged: tuple[tuple[bytes, bytes], ...]) -> list[bytes]:
+        """Those of the flagged (tag, path) whose file differs. Their flags are dropped here;
+        a file that a sparse checkout leaves out is no edit."""
+        skipped = set(_present(self._top, (path for tag, path in flagged if tag in b"Ss")))
+        assumed = [p for tag, p in flagged if tag.islower() and (tag != b"s" or p in skipped)]
+        for option, paths in (("--no-skip-worktree", sorted(skipped)), ("--no-assume-unchanged", assumed)):
+            if paths:
+                self._update(option, paths)
+        if not skipped and not assumed:
+            return []
+        differ = git.run(self.place, *_SETTINGS, "diff-files", "-z", "--name-only")
+        return sorted(set(differ.split(b"\0")) & {*skipped, *assumed})
+
+    def _update(self, option: str, paths: list[bytes]) -> None:
+        git.run(
+            self.place, *_SETTINGS, "update-index", option, "-z", "--stdin", input=b"\0".join([*paths, b""])
+        )
+
+    def write_tree(self, paths: list[bytes], gitlinks_gone: tuple[bytes, ...]) -> str:
+        """The id of the tree with `paths` as they stand now, and without some gitlinks."""
+        if gitlinks_gone:
+            self._update("--force-remove", list(gitlinks_gone))
+        if paths:
+            self._add(paths)
+        return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
+
+    def _add(self, paths: list[bytes]) -> None:
+        try:
+            git.run(
+                self.place,
+                *(*_SETTINGS, "update-index", "--add", "--remove", "--replace", "-z", "--stdin"),
+                input=b"\0".join([*paths, b""]),
+            )
+        except git.GitFailed as error:
+            reasons = [line for line in error.said.splitlines() if line.startswith("error: ")]
+            reason = git.last_words(reasons[0]) if reasons else git.last_words(error.said)
+            raise DobbyError(f"{self._top}: the working tree cannot be read: {reason}", READABLE) from None
+
+
+def _present(top: str, paths: Iterable[bytes]) -> list[bytes]:
+    """Those of `paths` that exist. A sparse checkout leaves out whole directories: each is
+    looked for once."""
+    found: dict[bytes, bool] = {}
+    present = []
+    for path in paths:
+        full = os.fsencode(top) + b"/" + path
+        folder = full.rpartition(b"/")[0]
+        if folder not in found:
+            found[folder] = os.path.isdir(folder)
+        if found[folder] and os.path.lexists(full):
+            present.append(path)
+    return present

@@ -1,0 +1,186 @@
+"""A revision, or the working tree, as one commit that can be sent."""
+
+from __future__ import annotations
+
+from dobby.core.errors import UsageError
+from dobby.core.record import Record
+from dobby.snapshot import commits, filters, modules, objects, revisions, store, worktree
+from dobby.snapshot.own_index import OwnIndex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dobby.snapshot.checkout import Checkout
+
+_SHALLOW = "this is a {} clone: the commit travels without its history, as {}"
+
+
+class Snapshot(Record):
+    """The exact commit to run. `revision` is as given; `branch` the local branch to stand on
+    ("" is a detached head); `base` the commit of the user's history that it stands on (itself,
+    or HEAD under a working tree; "" without one). `changed` and `untracked` count files.
+    `objects` are further object directories to read it with; `notices` are sentences for the
+    user. A `parentless` one was cut from a history that is not whole here."""
+
+    commit: str
+    tree: str
+    revision: str
+    branch: str
+    subject: str
+    base: str
+    is_working_tree: bool
+    changed: int = 0
+    untracked: int = 0
+    untracked_bytes: int = 0
+    modules: tuple[modules.ModuleSource, ...] = ()
+    objects: tuple[str, ...] = ()
+    parentless: bool = False
+    notices: tuple[str, ...] = ()
+
+
+def take(
+    checkout: Checkout,
+    revision: str,
+    *,
+    untracked_limit_bytes: int,
+    force: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Snapshot:
+    """The snapshot of a branch, tag or commit, or with "." of the working tree as it stands.
+
+    `say` is told what takes long. Raises UsageError for a revision that nobody has, and, unless
+    `force`, for files that would not arrive as they are seen here; DobbyError where git fails."""
+    revisions.check_revision(revision)
+    if revision == ".":
+        return _working_tree(checkout, untracked_limit_bytes, force)
+    return _revision(checkout, revision, force, say)
+
+
+def _revision(checkout: Checkout, revision: str, force: bool, say: Callable[[str], None]) -> Snapshot:
+    found = revisions.resolve(checkout, revision, say)
+    commit = commits.parse_commit(found.commit)
+    snapshot = Snapshot(
+        commit=commit.id,
+        tree=commit.tree,
+        revision=revision,
+        branch=found.branch,
+        subject=commit.subject,
+        base=commit.id,
+        is_working_tree=False,
+        objects=store.existing(checkout),
+    )
+    if not force:
+        filters.check_commit(checkout, checkout.place.replace(objects=snapshot.objects), commit.id)
+    snapshot = _parentless(checkout, snapshot, found.commit)
+    return _with_modules(checkout, snapshot, force) if found.has_modules else snapshot
+
+
+def _parentless(checkout: Checkout, snapshot: Snapshot, commit: objects.Object) -> Snapshot:
+    """`snapshot`, as a copy of `commit` without parents where this clone lacks its history."""
+    if not checkout.shallow and not checkout.partial:
+        return snapshot
+    id = commits.write_parentless(checkout, commit)
+    kind = "shallow" if checkout.shallow else "partial"
+    copy: Snapshot = snapshot.replace(
+        commit=id,
+        parentless=True,
+        objects=store.existing(checkout),
+        notices=(*snapshot.notices, _SHALLOW.format(kind, id[:10])),
+    )
+    return copy
+
+
+def _working_tree(checkout: Checkout, limit_bytes: int, force: bool) -> Snapshot:
+    with objects.Reader(checkout.place) as read:  # started first: it is ready when status is
+        state = worktree.look(checkout)
+        head = read.get(state.head) if state.head else None
+    worktree.check_untracked(checkout, state, limit_bytes)
+    if not force:
+        filters.check_working_tree(checkout, state)
+    base = commits.parse_commit(head) if head is not None else None
+    if base is None and not state.tracked and not state.untracked:
+        raise UsageError(f"{checkout.top} has no commit and no files yet", "there is nothing to run")
+    tree, changed = _tree(checkout, state, base, force)
+    snapshot = Snapshot(
+        commit=base.id if base else "",
+        tree=tree,
+        revision=".",
+        branch=checkout.branch,
+        subject=base.subject if base else "",
+        base=base.id if base else "",
+        is_working_tree=True,
+        changed=changed,
+        untracked=len(state.untracked),
+        untracked_bytes=state.untracked_bytes,
+        objects=store.existing(checkout),
+        notices=tuple(
+            f"uncommitted changes in the submodule {worktree.shown_path(path)} do not travel"
+            for path in state.dirty_modules
+        ),
+    )
+    if head is not None and base is not None and tree == base.tree:
+        snapshot = _parentless(checkout, snapshot, head)
+    else:
+        snapshot = _committed(checkout, snapshot, base)
+    return _with_modules(checkout, snapshot, force) if state.has_modules else snapshot
+
+
+def _committed(checkout: Checkout, snapshot: Snapshot, base: commits.Commit | None) -> Snapshot:
+    """`snapshot` with a commit of its tree on top of HEAD."""
+    cut = base is None or checkout.shallow or checkout.partial
+    subject = f"working tree of {checkout.branch or 'a detached head'}"
+    date, parent = (base.date, "" if cut else base.id) if base else ("", "")
+    id = commits.write_working_tree(checkout, snapshot.tree, parent, date, subject)
+    kind = "shallow" if checkout.shallow else "partial"
+    done: Snapshot = snapshot.replace(
+        commit=id,
+        subject=subject,
+        parentless=cut,
+        objects=store.existing(checkout),
+        notices=(*snapshot.notices, *((_SHALLOW.format(kind, id[:10]),) if base and cut else ())),
+    )
+    return done
+
+
+def _tree(
+    checkout: Checkout, state: worktree.State, base: commits.Commit | None, force: bool
+) -> tuple[str, int]:
+    """The tree of the working tree, and how many tracked files differ from HEAD."""
+    if base and not (state.changed or state.untracked or state.flagged or state.nested):
+        return base.tree, 0
+    with OwnIndex(checkout) as index:
+        hidden = index.hidden_edits(state.flagged)
+        if hidden and not force:
+            names = ", ".join(map(worktree.shown_path, hidden[:3]))
+            more = f" and {len(hidden) - 3} more" if len(hidden) > 3 else ""
+            raise UsageError(
+                f"{names}{more}: edited, but hidden from git by skip-worktree or assume-unchanged",
+                "--force sends the edits; git update-index --no-skip-worktree --no-assume-unchanged"
+                " shows them to git",
+            )
+        changed = [*state.changed, *hidden]
+        if base and not (changed or state.untracked or state.nested):
+            return base.tree, 0
+        tree = index.write_tree([*changed, *state.untracked], state.nested)
+    return tree, 0 if base and tree == base.tree else len(changed)
+
+
+def _with_modules(checkout: Checkout, snapshot: Snapshot, force: bool) -> Snapshot:
+    place = checkout.place.replace(objects=snapshot.objects)
+    found, notices = modules.sources(checkout, place, snapshot.commit, force)
+    if not found and not notices:
+        return snapshot
+    whole: Snapshot = snapshot.replace(modules=tuple(found), notices=(*snapshot.notices, *notices))
+    return whole
+
+
+def read_files(checkout: Checkout, snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes]:
+    """The contents of those of `paths` that are files of the snapshot, by one git process."""
+    place = checkout.place.replace(objects=snapshot.objects)
+    return objects.read_blobs(place, snapshot.tree, paths)
+
+
+def read_file(checkout: Checkout, snapshot: Snapshot, path: str) -> bytes | None:
+    """The contents of a file of the snapshot; None where it is no file there."""
+    return read_files(checkout, snapshot, (path,)).get(path)

@@ -1,0 +1,74 @@
+"""URLs of remotes: what git makes of them, and what may travel. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from dobby.core.errors import UsageError
+from dobby.core.names import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCP_LIKE = re.compile(r"(?:[^/@:]+@)?(\[[^]/]+\]|[^/:@]+):(?!:)")
+_ORDINARY = ("https", "http", "ssh", "git", "file", "git+ssh", "ssh+git")
+
+
+def without_user_info(url: str) -> str:
+    """`url` without what stands before '@' in its authority, for scp-like ones as well."""
+    scheme = _SCHEME.match(url)
+    if scheme:
+        authority, slash, path = url[scheme.end() :].partition("/")
+        return scheme.group(0) + authority.rpartition("@")[2] + slash + path
+    if _SCP_LIKE.match(url):
+        return url.partition("@")[2] if "@" in url.partition(":")[0] else url
+    return url
+
+
+def instead_of(url: str, rules: Iterable[tuple[str, str]]) -> str:
+    """`url` after url.<base>.insteadOf; `rules` are (base, prefix), the longest prefix wins."""
+    fit = [(prefix, base) for base, prefix in rules if prefix and url.startswith(prefix)]
+    if not fit:
+        return url
+    prefix, base = max(fit, key=lambda rule: len(rule[0]))
+    return base + url[len(prefix) :]
+
+
+def resolve(base: str, url: str) -> str:
+    """A submodule's `url`; one starting with ./ or ../ is relative to its parent's `base`
+    (git-submodule(1), "add"). Raises UsageError where it leaves the base."""
+    if not url.startswith(("./", "../")):
+        return url
+    rest, at = url, base.rstrip("/")
+    while rest.startswith(("./", "../")):
+        if rest.startswith("./"):
+            rest = rest[2:]
+            continue
+        rest = rest[3:]
+        cut = max(at.rfind("/"), at.rfind(":"))
+        if cut < 1 or at[:cut].endswith(":/"):
+            raise UsageError(f"submodule URL {shown(url)} leaves {shown(without_user_info(base))}")
+        at, rest = (at[:cut], rest) if at[cut] == "/" else (at[: cut + 1], rest)
+    return at + rest if at.endswith(":") else f"{at}/{rest}"
+
+
+def check_ordinary(url: str, what: str) -> str:
+    """`url` itself. Raises UsageError for what git would take as an option or would run a
+    program for (`ext::`, any remote helper), and for control characters."""
+    scheme = _SCHEME.match(url)
+    odd = (
+        not url
+        or url.startswith("-")
+        or any(ord(c) < 32 or ord(c) == 127 for c in url)
+        or re.match(r"[A-Za-z0-9+.-]*::", url)
+        or (scheme and scheme.group(1).lower() not in _ORDINARY)
+    )
+    host = without_user_info(url)[scheme.end() :] if scheme else without_user_info(url)
+    if odd or host.startswith("-"):
+        raise UsageError(
+            f"{what} has the URL {shown(without_user_info(url))}, which is not allowed",
+            "https, ssh, git and file URLs and paths are",
+        )
+    return url

@@ -1,0 +1,173 @@
+"""What stands in the working tree, as `git status` and `git ls-files` say it; nothing is written.
+
+Paths are bytes relative to the top, as git gives them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from dobby.core.errors import DobbyError, UsageError
+from dobby.core.record import Record
+from dobby.snapshot import git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.snapshot.checkout import Checkout
+
+_STATUS = (
+    *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
+    *("--untracked-files=all", "--ignore-submodules=none"),
+)
+_GITLINK = b"160000"
+READABLE = "make it readable, or list it in .gitignore"
+
+
+class State(Record):
+    """What stands in the working tree. `head` is the commit id ("" before the first commit);
+    `changed` are tracked paths that differ from the index or HEAD; `untracked` files, those
+    of nested repositories included; `nested` are the gitlinks that are no submodules; `flagged`
+    are (tag, path) of entries that git is told not to look at ("S": skip-worktree, lower case:
+    assume-unchanged); `tracked` is all of the index as (mode, path); `dirty_modules` are the
+    submodules with changes of their own that are in no commit."""
+
+    head: str
+    changed: tuple[bytes, ...]
+    untracked: tuple[bytes, ...]
+    untracked_bytes: int
+    nested: tuple[bytes, ...]
+    flagged: tuple[tuple[bytes, bytes], ...]
+    tracked: tuple[tuple[bytes, bytes], ...]
+    dirty_modules: tuple[bytes, ...]
+
+    @property
+    def has_modules(self) -> bool:
+        """Whether there may be submodules."""
+        return any(path == b".gitmodules" for _, path in self.tracked) or b".gitmodules" in self.untracked
+
+
+def look(checkout: Checkout) -> State:
+    """The state of the working tree; nothing is written. Raises DobbyError where a part of it
+    cannot be read."""
+    status = git.start(checkout.place, *_STATUS)
+    listing = git.start(checkout.place, "ls-files", "-z", "-s", "-v")
+    out, said = status.communicate()
+    listed = git.finish(listing)
+    words = os.fsdecode(said)
+    if status.returncode:
+        raise git.GitFailed("status", checkout.top, status.returncode, words)
+    for line in words.splitlines():  # git leaves such a directory out and goes on
+        if "could not open directory" in line:
+            raise DobbyError(f"{checkout.top}: {git.last_words(line.removeprefix('warning: '))}", READABLE)
+    return _state(checkout, out, listed)
+
+
+def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
+    head, changed, untracked, dirty = _parse_status(status)
+    entries = [_parse_entry(entry) for entry in listed.split(b"\0") if entry]
+    nested = _no_submodules(checkout, [path for _, mode, path in entries if mode == _GITLINK])
+    files = [path for path in untracked if not path.endswith(b"/")]
+    for root in (*(path for path in untracked if path.endswith(b"/")), *(n + b"/" for n in nested)):
+        files += _files_of_nested(checkout.top, root)
+    return State(
+        head=head,
+        changed=tuple(path for path in changed if path not in nested),
+        untracked=tuple(files),
+        untracked_bytes=sum(_size(checkout.top, path) for path in files),
+        nested=tuple(nested),
+        flagged=tuple((tag, path) for tag, _, path in entries if tag == b"S" or tag.islower()),
+        tracked=tuple(dict.fromkeys((mode, path) for _, mode, path in entries)),
+        dirty_modules=tuple(path for path in dirty if path not in nested),
+    )
+
+
+def _parse_status(out: bytes) -> tuple[str, list[bytes], list[bytes], list[bytes]]:
+    """HEAD's id, changed, untracked, and submodules with changes of their own
+    (git-status(1), "Porcelain Format Version 2")."""
+    head, changed, untracked, dirty = "", [], [], []
+    for entry in out.split(b"\0"):
+        kind = entry[:2]
+        if entry.startswith(b"# branch.oid ") and not entry.endswith(b"(initial)"):
+            head = entry[13:].decode()
+        elif kind == b"? ":
+            untracked.append(entry[2:])
+        elif kind in (b"1 ", b"u "):
+            fields = entry.split(b" ", 8 if kind == b"1 " else 10)
+            changed.append(fields[-1])
+            if fields[2][:1] == b"S" and fields[2][2:] != b"..":
+                dirty.append(fields[-1])
+    return head, changed, untracked, dirty
+
+
+def _parse_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
+    """(tag, mode, path) of one line of `ls-files -s -v`."""
+    front, _, path = entry.partition(b"\t")
+    tag, mode = front.split(b" ")[:2]
+    return tag, mode, path
+
+
+def _no_submodules(checkout: Checkout, gitlinks: list[bytes]) -> list[bytes]:
+    """Those gitlinks that .gitmodules does not know and that stand here as repositories."""
+    if not gitlinks:
+        return []
+    named = git.run(
+        checkout.place,
+        *("config", "-z", "-f", f"{checkout.top}/.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
+        ok=(0, 1),
+    )
+    paths = {entry.partition(b"\n")[2].rstrip(b"/") for entry in named.split(b"\0")}
+    top = os.fsencode(checkout.top)
+    return [
+        path for path in gitlinks if path not in paths and os.path.lexists(top + b"/" + path + b"/.git")
+    ]
+
+
+def _files_of_nested(top: str, root: bytes) -> list[bytes]:
+    """The files, tracked or not ignored, of the repository at `root` (ends with "/")."""
+    where = os.fsencode(top) + b"/" + root
+    git_dir = os.fsdecode(where + b".git")
+    if not os.path.exists(git_dir):
+        return []
+    place = git.Place(git_dir=git_dir, top=os.fsdecode(where).rstrip("/"))
+    out = git.run(place, "ls-files", "-z", "-c", "-o", "--exclude-standard")
+    found = []
+    for name in sorted(set(out.split(b"\0")) - {b""}):
+        path = where + name
+        if os.path.isdir(path) and not os.path.islink(path.rstrip(b"/")):
+            found += _files_of_nested(top, root + name.rstrip(b"/") + b"/")
+        elif os.path.lexists(path):
+            found.append(root + name)
+    return found
+
+
+def _size(top: str, path: bytes) -> int:
+    try:
+        found = os.lstat(os.fsencode(top) + b"/" + path)
+    except OSError:  # gone since git saw it
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def check_untracked(checkout: Checkout, state: State, limit_bytes: int) -> None:
+    """Raises UsageError where untracked files are more than `limit_bytes` in all."""
+    if state.untracked_bytes <= limit_bytes:
+        return
+    sizes = sorted(((_size(checkout.top, path), path) for path in state.untracked), reverse=True)[:3]
+    largest = ", ".join(f"{shown_path(path)} ({megabytes(size)})" for size, path in sizes)
+    raise UsageError(
+        f"untracked files are {megabytes(state.untracked_bytes)} in all, over the limit of"
+        f" {megabytes(limit_bytes)}; the largest: {largest}",
+        "list in .gitignore what need not travel, or raise the setting untracked_limit_mb",
+    )
+
+
+def megabytes(size: int) -> str:
+    """`size` in bytes, for people; the unit that the setting has."""
+    return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def shown_path(path: bytes) -> str:
+    """A path for a message: as it is, quoted where it holds anything unprintable."""
+    text = path.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() else repr(text)
