@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|[smhdw])")
-_PLAIN = re.compile(r"\d{1,12}(?:\.\d{1,9})?\Z")
+_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhdw])")
+_PLAIN = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
 _MOST_S = 100 * 365 * 86400.0
 DURATION = 'must be a duration such as "90s", "1h30m" or "14d"'
 
