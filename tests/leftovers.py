@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.wait import until
@@ -49,18 +48,18 @@ def reap(mark: str, uid: int | None = None, grace_s: float | None = None) -> lis
     for process in alive(mark, uid):
         if process.name in LINGERING:
             _kill(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + grace_s
     with contextlib.suppress(AssertionError):
-        until(lambda: not alive(mark, uid), max(0.0, deadline - time.monotonic()))
-    complaints = []
-    while left := alive(mark, uid):
-        complaints += [str(p) for p in left if p.name not in LINGERING]
-        for process in left:
-            _kill(process.pid, signal.SIGKILL)
-        if time.monotonic() > deadline + grace_s:
-            raise AssertionError(f"cannot be killed: {', '.join(map(str, left))}")
-        time.sleep(0.01)
-    return list(dict.fromkeys(complaints))
+        until(lambda: not alive(mark, uid), grace_s)
+    killed: dict[str, None] = {}
+
+    def all_gone() -> bool:
+        left = alive(mark, uid)
+        killed.update({str(p): None for p in left if p.name not in LINGERING})
+        kill_all([p.pid for p in left])
+        return not left
+
+    until(all_gone, 5, evidence=lambda: f"cannot be killed: {[str(p) for p in alive(mark, uid)]}")
+    return list(killed)
 
 
 def descendants(pid: int) -> list[int]:
