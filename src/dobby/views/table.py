@@ -1,0 +1,203 @@
+"""Tables of runs and settings: rich on a terminal, plain aligned columns to a pipe."""
+
+from __future__ import annotations
+
+from dobby.views.log import clean_cell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from rich.table import Table as RichTable
+
+    from dobby.config import Options
+
+RUN_HEADER = (*("LABEL", "HOST", "STATUS", "STARTED", "DURATION", "REVISION", "COMMIT", "USER", "COMMAND"),)
+HISTORY_HEADER = ("RUN", *RUN_HEADER)
+NOTHING = "-"
+_STYLES = {
+    "queued": "cyan",
+    "preparing": "yellow",
+    "running": "bold yellow",
+    "succeeded": "green",
+    "stopped": "magenta",
+}  # the rest is red
+
+
+class Table:
+    """`rows` of cells under `header`; every cell is one harmless line."""
+
+    def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.header = tuple(header)
+        self.rows = [tuple(clean_cell(cell) for cell in row) for row in rows]
+
+    def plain(self) -> str:
+        """Columns parted by two spaces at least, none of them cut; each line ends in a newline."""
+        lines = [self.header, *self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.header))]
+        padded = ("  ".join(map(str.ljust, line, widths)) for line in lines)
+        return "".join(line.rstrip() + "\n" for line in padded)
+
+    def rich(self) -> RichTable:
+        """The same for a terminal: coloured by status, the last column cut to fit."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        for name in self.header:
+            last = name == self.header[-1]
+            table.add_column(name, no_wrap=last, overflow="ellipsis" if last else "fold")
+        status = self.header.index("STATUS") if "STATUS" in self.header else -1
+        for row in self.rows:
+            cells = [Text(cell) for cell in row]
+            if status >= 0:
+                cells[status].stylize(_STYLES.get(row[status].split(" ")[0], "red"))
+            table.add_row(*cells)
+        return table
+
+
+def of_runs(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None) -> Table:
+    """What `ps` shows. `here` is the checkout's project: its labels stand without PROJECT/.
+
+    With `now` (aware) times are told as ages, for people; without, as the host gave them."""
+    bare = _bare_project(rows, here)
+    return Table(RUN_HEADER, [_cells(row, bare, now) for row in rows])
+
+
+def of_history(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None) -> Table:
+    """The same, with run ids."""
+    bare = _bare_project(rows, here)
+    return Table(HISTORY_HEADER, [[_text(row, "run_id"), *_cells(row, bare, now)] for row in rows])
+
+
+def of_settings(options: Options, keys: Sequence[str]) -> Table:
+    """Every setting, its value, and where the value comes from."""
+    rows = [[key, _setting(getattr(options, key)), options.sources[key]] for key in keys]
+    rows += [[f"host.{name}", entry.ssh, "user's file"] for name, entry in options.hosts.items()]
+    return Table(("SETTING", "VALUE", "FROM"), rows)
+
+
+def _bare_project(rows: Sequence[Mapping[str, Any]], here: str) -> str:
+    projects = {_text(row, "project") for row in rows}
+    return here or (projects.pop() if len(projects) == 1 else "")
+
+
+def _cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> list[str]:
+    project, label = _text(row, "project"), _text(row, "label")
+    return [
+        label if project == bare else f"{project}/{label}",
+        _text(row, "host"),
+        status_text(row),
+        _when(row.get("started_at") or row.get("created_at"), now),
+        _duration(row, now),
+        _text(row, "revision"),
+        _text(row, "commit")[:7] or NOTHING,
+        _text(row, "user"),
+        _text(row, "command"),
+    ]
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    return str(row.get(key) or "")
+
+
+def status_text(row: Mapping[str, Any]) -> str:
+    """The status, and in brackets what decided it: "failed (exit 3)"."""
+    status = _text(row, "status") or "unreadable"
+    detail = _detail(row)
+    return f"{status} ({detail})" if detail else status
+
+
+def _detail(row: Mapping[str, Any]) -> str:
+    cause = row.get("cause") or {}
+    kind = cause.get("kind", "")
+    if not cause:
+        behind = _text(row, "behind")
+        return _text(row, "phase") or (f"behind {behind}" if behind else "")
+    if kind == "exit":
+        return f"exit {cause.get('code')}" if cause.get("code") else ""
+    if kind == "signal":
+        return ", ".join(filter(None, (str(cause.get("name")), str(cause.get("hint") or ""))))
+    if kind == "environment":
+        return f"environment: {cause.get('command') or cause.get('step')}"
+    if kind == "internal":
+        return str(cause.get("message"))
+    if kind == "stopped":
+        return f"by {cause['by']}" if cause.get("by") else ""
+    if kind == "timeout":
+        return f"after {duration_text(cause.get('timeout_s') or 0)}"
+    return "host rebooted" if kind == "rebooted" else str(kind).replace("_", " ")
+
+
+# --- times, sizes, values --------------------------------------------------------------------
+
+
+def _parse_at(at: str) -> datetime:
+    from datetime import datetime
+
+    return datetime.fromisoformat(at)
+
+
+def _when(at: object, now: datetime | None) -> str:
+    if not at:
+        return NOTHING
+    if now is None:
+        return str(at)
+    try:
+        return f"{_age(max(0.0, (now - _parse_at(str(at))).total_seconds()))} ago"
+    except (ValueError, TypeError):  # what another version wrote is shown as it stands
+        return str(at)
+
+
+def _duration(row: Mapping[str, Any], now: datetime | None) -> str:
+    if row.get("duration_s") is not None:
+        return duration_text(row["duration_s"])
+    if now is None or row.get("status") != "running":
+        return NOTHING
+    try:
+        return duration_text(max(0.0, (now - _parse_at(str(row.get("started_at")))).total_seconds()))
+    except (ValueError, TypeError):
+        return NOTHING
+
+
+def _age(seconds: float) -> str:
+    """The largest unit alone: 3m, 5h, 12d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"
+
+
+def duration_text(seconds: float) -> str:
+    """0.4s, 12s, 3m05s, 2h10m, 4d3h."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def size_text(size_bytes: int) -> str:
+    """512 B, 1.4 kB, 12 MB, 3.0 GB (powers of 1000)."""
+    size, unit = float(size_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 (the last one is used below)
+        if size < 999.5:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or NOTHING
+    if isinstance(value, float):
+        return duration_text(value)
+    return NOTHING if value in ("", None) else str(value)
