@@ -15,7 +15,7 @@ from dobby.config import (
     load_user_file,
     parse_duration_s,
     resolve,
-    user_file_path,
+    user_path,
 )
 from dobby.core.errors import UsageError
 
@@ -26,7 +26,7 @@ USER = "/home/x/.config/dobby/config.toml"
 
 
 def pyproject(text: str) -> tuple[str, str, str]:
-    return ("main", "pyproject.toml", "[tool.dobby]\n" + text)
+    return ("pyproject.toml of main", "pyproject.toml", "[tool.dobby]\n" + text)
 
 
 def test_defaults_alone() -> None:
@@ -49,7 +49,7 @@ def test_each_layer_is_put_over_the_ones_before() -> None:
         options = resolve(**layers)
         seen.append((options.host, options.sources["host"]))
     assert seen == [("a", "pyproject.toml of main"), ("b", USER), ("c", "$DOBBY_HOST"), ("d", "--host")]
-    assert (options.timeout, options.sources["timeout"]) == (7200.0, USER)
+    assert (options.timeout_s, options.sources["timeout"]) == (7200.0, USER)
     assert (options.output, options.sources["output"]) == (("p/*",), "pyproject.toml of main")
     assert options.sources["label"] == "default"
 
@@ -76,7 +76,7 @@ def test_every_setting_is_read_with_its_type() -> None:
         project=[pyproject(shared + 'name = "shop"')],
         user_file=(USER, 'email = "a@b"\nnotify_on = ["failed", "lost"]'),
     )
-    values = {key: getattr(options, key) for key in options.sources}
+    values = {s.key: getattr(options, s.field) for s in known_settings()}
     assert values == {
         "host": "gpu",
         "label": "etl",
@@ -128,7 +128,7 @@ def test_a_default_host_beside_host_tables_is_explained() -> None:
 
 def test_an_unknown_key_is_a_warning_in_the_projects_file() -> None:
     options = resolve(project=[pyproject('hots = "x"\nemail = "a@b"\ngrace = 1')])
-    assert options.grace == 1.0
+    assert options.grace_s == 1.0
     assert options.host == ""
     assert "pyproject.toml of main: 'hots' is not known; did you mean host?" in options.warnings
     assert any("'email' belongs in the user's file" in w for w in options.warnings)
@@ -193,20 +193,22 @@ def test_a_wrong_flag_or_variable_is_named_as_people_gave_it() -> None:
 
 
 def test_dobby_toml_wins_and_that_is_said() -> None:
-    own = ("main", "dobby.toml", 'host = "own"')
+    own = ("dobby.toml of main", "dobby.toml", 'host = "own"')
     for files in ([own, pyproject('host = "py"\nlabel = "l"')], [pyproject('host = "py"'), own]):
         options = resolve(project=files)
         assert (options.host, options.label) == ("own", "")
         assert options.sources["host"] == "dobby.toml of main"
         assert "[tool.dobby] in pyproject.toml of main is not read" in options.warnings[0]
-    assert resolve(project=[own, ("main", "pyproject.toml", "[project]")]).warnings == ()
+    assert resolve(project=[own, ("pyproject.toml of main", "pyproject.toml", "[project]")]).warnings == ()
 
 
 def test_a_pyproject_without_dobby_is_not_even_parsed() -> None:
-    assert resolve(project=[("main", "pyproject.toml", "not = = toml")]).warnings == ()
+    assert resolve(project=[("pyproject.toml of main", "pyproject.toml", "not = = toml")]).warnings == ()
     with pytest.raises(UsageError, match=r"pyproject.toml of main is not TOML"):
-        resolve(project=[("main", "pyproject.toml", "dobby = = toml")])
-    spaced = resolve(project=[("main", "pyproject.toml", "[tool]\ndobby = { host = 'x' }")])
+        resolve(project=[("pyproject.toml of main", "pyproject.toml", "dobby = = toml")])
+    spaced = resolve(
+        project=[("pyproject.toml of main", "pyproject.toml", "[tool]\ndobby = { host = 'x' }")]
+    )
     assert spaced.host == "x"
 
 
@@ -224,7 +226,7 @@ def test_environment_variables() -> None:
     assert options.label == "etl"
     assert options.output == ("a b/*", "c")
     assert options.untracked_limit_mb == 9
-    assert options.timeout == 5400.0
+    assert options.timeout_s == 5400.0
     assert options.sources["setup"] == "default"
 
 
@@ -237,8 +239,8 @@ def test_inside_a_job_what_it_is_told_sets_nothing() -> None:
 
 
 def test_where_the_users_file_is(tmp_path: Path) -> None:
-    assert user_file_path({"HOME": "/h"}) == "/h/.config/dobby/config.toml"
-    assert user_file_path({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}) == "/c/dobby/config.toml"
+    assert user_path({"HOME": "/h"}) == "/h/.config/dobby/config.toml"
+    assert user_path({"HOME": "/h", "XDG_CONFIG_HOME": "/c"}) == "/c/dobby/config.toml"
     assert load_user_file({"HOME": str(tmp_path)}) is None
     path = tmp_path / "own.toml"
     environ = {"HOME": str(tmp_path), "DOBBY_CONFIG": str(path)}

@@ -262,7 +262,7 @@ def test_a_long_command_is_cut_on_a_terminal() -> None:
 
 def test_settings_with_their_sources() -> None:
     options = resolve(environ={"DOBBY_HOST": "gpu"}, user_file=("/u", "[host.gpu]\nssh = 'me@gpu'"))
-    plain = table.of_settings(options, [s.key for s in known_settings()]).plain()
+    plain = table.of_settings(options, known_settings()).plain()
     assert re.search(r"^host +gpu +\$DOBBY_HOST$", plain, re.M)
     assert re.search(r"^timeout +- +default$", plain, re.M)
     assert re.search(r"^host\.gpu +me@gpu ", plain, re.M)

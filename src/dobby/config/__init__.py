@@ -2,7 +2,7 @@
 
 from dobby.config.layers import from_environment, resolve
 from dobby.config.table import HostEntry, Options, Setting, known_settings
-from dobby.config.user_file import load_user_file, user_file_path
+from dobby.config.user_file import load_user_file, user_path
 from dobby.core.settings import parse_duration_s
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "load_user_file",
     "parse_duration_s",
     "resolve",
-    "user_file_path",
+    "user_path",
 ]

@@ -22,7 +22,7 @@ DEFAULT = "default"
 TOLD_TO_JOBS = ("LABEL", "RUN_ID", "PROJECT", "REVISION", "COMMIT", "USER", "OUTPUTS")
 # Options of `run` that are no settings of a file, but that DOBBY_… may set.
 ENVIRONMENT_ONLY = ("dir", "repo", "env_file")
-_LISTS = {key for key in BY_KEY if isinstance(getattr(Options, key), tuple)}
+_LISTS = {key for key, s in BY_KEY.items() if isinstance(getattr(Options, s.field), tuple)}
 _HOST_KEYS = {
     "ssh": read_string,
     "become": read_string,
@@ -42,8 +42,8 @@ def resolve(
     """The settings that hold.
 
     `flags` maps keys to what the command line gave (None: not given), `user_file` is path and
-    text, `project` holds (whose it is, such as "main"; the file's name; its text) of
-    pyproject.toml and dobby.toml. Raises UsageError: what, where, what is expected there."""
+    text, `project` holds (how people know it, such as "dobby.toml of main"; the file's name; its
+    text) of pyproject.toml and dobby.toml. Raises UsageError: what, where, what is expected there."""
     layers = _Layers()
     _put_project(layers, project)
     hosts = _put_user(layers, *user_file) if user_file else {}
@@ -66,7 +66,7 @@ class _Layers:
     def put(self, key: str, value: object, source: str, shown: str) -> None:
         """`shown` is how people named it: "$DOBBY_GRACE", "pyproject.toml of main: grace"."""
         try:
-            self.values[key] = BY_KEY[key].read(value)
+            self.values[BY_KEY[key].field] = BY_KEY[key].read(value)
         except ValueError as error:
             raise UsageError(f"{shown} {error}") from None
         self.sources[key] = source
@@ -77,8 +77,7 @@ class _Layers:
 
 def _put_project(layers: _Layers, files: Iterable[tuple[str, str, str]]) -> None:
     tables = {}
-    for whose, name, text in files:
-        source = f"{name} of {whose}"
+    for source, name, text in files:
         table = _parse_toml(source, text) if name != "pyproject.toml" else _tool_table(source, text)
         if table is not None:
             tables[name] = (source, table)

@@ -30,9 +30,9 @@ class HostEntry(Record):
 
 
 class Options(Record):
-    """The value of every setting; durations in seconds. "" and None are "not set".
+    """The value of every setting; "" and None are "not set".
 
-    `sources` maps each key to where its value comes from: "default", "pyproject.toml of main",
+    `sources` maps each setting's key to where its value comes from: "default", "pyproject.toml of main",
     the user's file, "$DOBBY_HOST", "--host". `warnings` are sentences for people."""
 
     host: str = ""
@@ -46,8 +46,8 @@ class Options(Record):
     include: tuple[str, ...] = ()
     forward_env: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
-    timeout: float | None = None
-    grace: float = 3.0
+    timeout_s: float | None = None
+    grace_s: float = 3.0
     if_running: str = "refuse"
     untracked_limit_mb: int = 50
     name: str = ""
@@ -68,6 +68,11 @@ class Setting(Record):
     places: tuple[str, ...]
     meaning: str
     option: str = ""
+
+    @property
+    def field(self) -> str:
+        """The field of Options that holds the value: durations in seconds are named so."""
+        return f"{self.key}_s" if self.key in ("timeout", "grace") else self.key
 
     @property
     def variable(self) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def user_file_path(environ: Mapping[str, str]) -> str:
+def user_path(environ: Mapping[str, str]) -> str:
     """$DOBBY_CONFIG, else config.toml under $XDG_CONFIG_HOME/dobby or ~/.config/dobby."""
     if environ.get("DOBBY_CONFIG"):
         return environ["DOBBY_CONFIG"]
@@ -21,7 +21,7 @@ def user_file_path(environ: Mapping[str, str]) -> str:
 
 def load_user_file(environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Path and text of the user's file, None where there is none. Raises UsageError."""
-    path = user_file_path(environ)
+    path = user_path(environ)
     try:
         with open(path, encoding="utf-8") as file:
             return path, file.read()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table as RichTable
 
-    from dobby.config import Options
+    from dobby.config import Options, Setting
 
 RUN_HEADER = (*("LABEL", "HOST", "STATUS", "STARTED", "DURATION", "REVISION", "COMMIT", "USER", "COMMAND"),)
 HISTORY_HEADER = ("RUN", *RUN_HEADER)
@@ -73,9 +73,9 @@ def of_history(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: dateti
     return Table(HISTORY_HEADER, [[_text(row, "run_id"), *_cells(row, bare, now)] for row in rows])
 
 
-def of_settings(options: Options, keys: Sequence[str]) -> Table:
+def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
     """Every setting, its value, and where the value comes from."""
-    rows = [[key, _setting(getattr(options, key)), options.sources[key]] for key in keys]
+    rows = [[s.key, _setting(getattr(options, s.field)), options.sources[s.key]] for s in settings]
     rows += [[f"host.{name}", entry.ssh, "user's file"] for name, entry in options.hosts.items()]
     return Table(("SETTING", "VALUE", "FROM"), rows)
 
