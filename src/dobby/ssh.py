@@ -55,6 +55,7 @@ class Ssh:
         self._program = environ.get("DOBBY_SSH") or "ssh"
         self._batch = "no" if interactive and sys.stdin.isatty() else "yes"
         self._socket = _socket_path(self._destination, self._program, environ, warn)
+        self.connected = bool(self._socket)
 
     def start(self) -> subprocess.Popen[bytes]:
         self.connect()
@@ -115,13 +116,14 @@ class Ssh:
         what = words[-1] if words else "the connection ended without an answer"
         return Unreachable(f"host {self.host} cannot be reached: {what}", _hint(what, self._destination))
 
-    def shell_argv(self, command: str) -> list[str]:
+    def shell(self, command: str) -> int:
         self.connect()
-        return [*self._argv(), "-t", "--", self._destination, f"exec /bin/sh -c '{command}'"]
+        argv = [*self._argv(), "-t", "--", self._destination, f"exec /bin/sh -c '{command}'"]
+        return subprocess.call(argv)
 
-    def rsync_argv(self) -> tuple[list[str], str]:
-        words = [*self._argv(), "-T"]
-        return ["-e", " ".join(words)], f"{self._destination}:"
+    def rsync(self) -> tuple[list[str], str]:
+        self.connect()
+        return ["-e", " ".join([*self._argv(), "-T"])], f"{self._destination}:"
 
 
 def _hint(what: str, destination: str) -> str:

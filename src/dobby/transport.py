@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         """Starts the constant remote command on a host."""
 
         host: str
+        connected: bool  # a session begins on a connection that stands already
 
         def start(self) -> subprocess.Popen[bytes]:
             """The running command with pipes on stdin, stdout and stderr. Raises Unreachable."""
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
         def explain(self, said: str) -> Unreachable:
             """Why a session ended without a reply; `said` is what its stderr gave."""
 
-        def shell_argv(self, command: str) -> list[str]:
-            """What runs `command`, text without a user's words, on a terminal of the host's."""
+        def shell(self, command: str) -> int:
+            """Run `command`, text without a user's words or a ', on this terminal: its exit code."""
 
-        def rsync_argv(self) -> tuple[list[str], str]:
-            """Arguments that make rsync go the same way, and the prefix of a remote path."""
+        def rsync(self) -> tuple[list[str], str] | None:
+            """Arguments that make rsync go the same way, and the prefix of a remote path; None
+            where a copy on this machine needs no rsync."""
 
 
 class Session:
@@ -68,8 +70,9 @@ class Session:
         self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any]
     ) -> dict[str, Any]:
         assert process.stdout is not None  # noqa: S101 - it has a pipe
-        marker = self._marker.encode()
+        marker, answered = self._marker.encode(), False
         for line in process.stdout:
+            answered = True
             head = protocol.parse_reply_line(marker, line)
             if head is None:
                 continue  # a login file's words
@@ -87,7 +90,9 @@ class Session:
                 continue
             for part in on_reply(kind, payload) or ():
                 self._send(process, part)
-        raise self._transport.explain(_stderr(process))
+        error = self._transport.explain(_stderr(process))
+        error.details["connected"] = answered or self._transport.connected
+        raise error
 
     def _ship(self, process: subprocess.Popen[bytes], found: str) -> None:
         if found:
@@ -159,6 +164,7 @@ class Local:
     what a login would set as well, and PATH without an active virtual environment."""
 
     host = "local"
+    connected = True
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
@@ -182,8 +188,8 @@ class Local:
     def explain(self, said: str) -> Unreachable:
         return Unreachable(f"the agent on this machine did not answer: {said.strip() or 'no reason given'}")
 
-    def shell_argv(self, command: str) -> list[str]:
-        return ["/bin/sh", "-c", command]
+    def shell(self, command: str) -> int:
+        return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
 
-    def rsync_argv(self) -> tuple[list[str], str]:
-        return [], ""
+    def rsync(self) -> None:
+        return None

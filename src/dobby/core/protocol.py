@@ -29,6 +29,7 @@ OLDEST_PYTHON = (3, 9)
 NEED = "need"  # the agent is absent: send it
 ASK = "ask"  # a question about objects; answered by one frame
 SAY = "say"  # progress, for a person
+AT = "at"  # the byte offset at which the log's bytes begin, decimal
 SETUP = "setup"  # bytes of a log that the set-up wrote
 DATA = "data"  # bytes of a log that the job wrote, or of an archive
 DONE = "done"  # the result, JSON; the last reply
@@ -54,7 +55,7 @@ BOOTSTRAP = (
     'exec "$p" -I -S -c "import sys;f=sys.stdin.buffer;q=f.read(int(f.readline()));'
     'exec(f.read(int(f.readline())))" "$d" "$m" "$a"; fi; '
     'o="$o $p"; fi; done; '
-    'echo; echo "$m need ${#o}"; printf %s "$o"; exit 66'
+    'o=${o:-none}; echo; echo "$m need ${#o}"; printf %s "$o"; exit 66'
     "'"
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import conclude, rows
+from dobby.agent import conclude, rows, variables
 from dobby.core import protocol
 from dobby.core import request as rq
 from dobby.core.errors import NotFound, UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(call: Call) -> dict[str, Any]:
     """`args` as `rows.target` takes them, with `paths` (relative to the sandbox; none: the
     outputs) and `plan` (only answer). Answers `run`, `root` and `paths` below it, and the
-    `bytes` and `files` that they hold; unless `plan`, sends a tar stream (POSIX) as `data`."""
+    `bytes` and `files` that they hold, and whether `rsync` is here; unless `plan`, sends a tar stream (POSIX) as `data`."""
     stored = rows.target(call.home, call.args)
     paths = [rq.check_inside(p.rstrip("/"), "path") for p in call.args.get("paths", ())]
     root = stored.run.job.sandbox if paths else stored.run.outputs
@@ -32,7 +32,10 @@ def run(call: Call) -> dict[str, Any]:
     files, size = _measure(root, names)
     if not call.args.get("plan"):
         _send(call, root, names)
-    return {"run": rows.row(stored), "root": root, "paths": names, "files": files, "bytes": size}
+    return {
+        **{"run": rows.row(stored), "root": root, "paths": names, "files": files, "bytes": size},
+        "rsync": bool(variables.find("rsync", os.environ)),
+    }
 
 
 def _check_sandbox(stored: Stored, root: str, paths: list[str]) -> None:

@@ -77,6 +77,7 @@ class _Sender:
         if self._tail is not None:
             first = _tail_offset(self._run.log, first, size, self._tail)
         self.offset, self._begin, self._tail = first, first, None
+        self._wire.reply(protocol.AT, b"%d" % first)
 
     def _copy(self, kind: str, end: int) -> None:
         if end <= self.offset:

@@ -1,0 +1,322 @@
+"""`Client`: a method for each verb. The command line and the page use nothing else."""
+
+from __future__ import annotations
+
+import os
+
+from dobby.client import asking, state, targets
+from dobby.client.hosts import Hosts
+from dobby.core.errors import DobbyError, Unreachable, UsageError
+from dobby.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from dobby.client.asking import Source
+    from dobby.config import Options
+
+GIVEN = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")
+
+
+class Run(Record):
+    """One run as its host knew it when it was asked. `row` holds the fields of `ps --json`."""
+
+    row: dict[str, Any]
+    already: bool = False
+
+    @property
+    def host(self) -> str:
+        return str(self.row["host"])
+
+    @property
+    def project(self) -> str:
+        return str(self.row["project"])
+
+    @property
+    def label(self) -> str:
+        return str(self.row["label"])
+
+    @property
+    def run_id(self) -> str:
+        return str(self.row["run_id"])
+
+    @property
+    def log_command(self) -> str:
+        """The one command that shows the log."""
+        return f"dobby logs {self.project}/{self.label} -H {self.host} --run {self.run_id}"
+
+
+class Listing(Record):
+    """`runs`: rows; `hosts`: {host, reachable, error} of each that was asked."""
+
+    runs: list[dict[str, Any]]
+    hosts: list[dict[str, Any]]
+
+
+def _ignore(*_: object) -> None:
+    return None
+
+
+class Client:
+    """Runs things on hosts, for the checkout at `cwd`.
+
+    `say(sentence)` hears what dobby says about its work, `progress(what, done, total)` how far
+    it is (bytes; total None where unknown). `interactive`: ssh may ask on the terminal.
+    Every method raises `DobbyError` or one of its kinds."""
+
+    def __init__(
+        self,
+        *,
+        cwd: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = _ignore,
+        progress: Callable[[str, int, int | None], None] = _ignore,
+        interactive: bool = False,
+    ) -> None:
+        self._cwd = cwd or os.getcwd()
+        self._environ = dict(os.environ if environ is None else environ)
+        self._say, self._progress, self._interactive = say, progress, interactive
+        self._known: tuple[Options, Hosts] | None = None
+
+    # --- what is settled before any host is asked ---------------------------------------
+
+    def settings(self) -> Options:
+        """All settings as they are here, each with its source."""
+        files, revision = targets.files_here(self._cwd)
+        return asking.options_of(self._environ, {}, files, revision)
+
+    def _hosts(self, options: Options | None = None) -> Hosts:
+        if self._known is None or (options is not None and self._known[0] is not options):
+            options = options or self.settings()
+            self._known = (options, Hosts(options, self._environ, self._say, self._interactive))
+        return self._known[1]
+
+    def _targets(self) -> targets.Targets:
+        return targets.Targets(self._hosts(), self.settings(), self._cwd, self._environ)
+
+    # --- launching ----------------------------------------------------------------------
+
+    def run(self, revision: str, command: str, **options: Any) -> Run:
+        """Launch `command` (one string, for bash -c) on `revision` ("." is the working tree).
+
+        `options`: those of the command line by name: label, host, environment, setup, output,
+        keep, timeout, grace, if_running …, and env, env_file, dir, repo, run_id, force, dry_run.
+        Returns once the host has acknowledged. Raises Busy when the label is held."""
+        given = {k: options.pop(k) for k in GIVEN if k in options}
+        if given.get("dir") is not None:
+            asking.run_dir(given["dir"], None)  # refused before any work
+        self._check_host(options)
+        source = self._source(revision, options, given)
+        chosen = asking.options_of(self._environ, options, source.files, revision)
+        for warning in chosen.warnings:
+            self._say(f"warning: {warning}")
+        asked = asking.compose(source, chosen, revision, command, given, self._environ)
+        return self._launch(asked, source, chosen, bool(given.get("dry_run")))
+
+    def _check_host(self, options: Mapping[str, Any]) -> None:
+        self._hosts().transport(options.get("host") or self.settings().host)
+
+    def _source(self, revision: str, options: dict[str, Any], given: dict[str, Any]) -> Source:
+        if given.get("repo"):
+            return targets.source_by_url(self._hosts(), self._environ, given["repo"], revision, options)
+        return asking.take_source(
+            self._cwd, revision, self._environ, options, bool(given.get("force")), self._say
+        )
+
+    def _launch(self, asked: asking.Asked, source: Source, options: Options, dry_run: bool) -> Run:
+        from dobby.client.launching import launch
+
+        request = asked.request
+        what = f"{request.label}: {request.revision} at {request.commit[:12]} on {asked.host}"
+        if dry_run:
+            self._say(f"would run {what}: {request.command}")
+            return Run(row=targets.unsent_row(asked))
+        self._say(f"{what} ({request.subject})" if request.subject else what)
+        answer = launch(self._hosts(options), asked, source, self._say, self._progress)
+        run = Run(row=answer["run"], already=answer["already"])
+        state.remember(self._environ, asked.host, run.project, run.label)
+        if run.already:
+            self._say(f"already {run.row['status']}: this run was asked for before")
+        return run
+
+    def restart(
+        self,
+        label: str,
+        *,
+        host: str | None = None,
+        run: str | None = None,
+        same: bool = False,
+        env: Iterable[str] = (),
+        env_file: str | None = None,
+        force: bool = False,
+    ) -> Run:
+        """Stop the run if it is live, then launch the same request on the revision's present
+        tip, or with `same` on its own commit. Forwarded values are read from here again."""
+        from dobby.client import restarting
+
+        found = self._targets().show(label, host, run)
+        asked, source = restarting.ask_again(
+            found,
+            cwd=self._cwd,
+            environ=self._environ,
+            same=same,
+            words=list(env),
+            env_file=env_file,
+            force=force,
+            hosts=self._hosts(),
+            say=self._say,
+        )
+        return self._launch(asked, source, self.settings(), False)
+
+    # --- living with runs ----------------------------------------------------------------
+
+    def find(self, label: str, *, host: str | None = None, run: str | None = None) -> Run:
+        """The run that is meant: see `dobby --help` on LABEL, -H and --run."""
+        return Run(row=self._targets().show(label, host, run)["run"])
+
+    def ps(self, labels: Iterable[str] = (), *, all: bool = False, host: str | None = None) -> Listing:
+        """Live runs and each job's latest, of all hosts; `all` runs. Raises Unreachable when no
+        host answered."""
+        return self._list([targets.split(label) for label in labels], all, host)
+
+    def history(
+        self,
+        *,
+        label: str | None = None,
+        user: str | None = None,
+        status: str | None = None,
+        since: str | None = None,
+        host: str | None = None,
+    ) -> Listing:
+        """All runs, newest first. `since`: ISO 8601, the beginning of one, or an age ("2d")."""
+        earliest = targets.earliest(since)
+        found = self._list([targets.split(label)] if label else [], True, host)
+        runs = [
+            r
+            for r in found.runs
+            if (not user or r["user"] == user)
+            and (not status or r["status"] == status)
+            and r["created_at"] >= earliest
+        ]
+        return Listing(runs=sorted(runs, key=lambda r: str(r["created_at"]), reverse=True), hosts=found.hosts)
+
+    def _list(self, labels: list[tuple[str, str]], all: bool, host: str | None) -> Listing:
+        hosts = self._hosts()
+        names = [host] if host else hosts.known()
+        answers = hosts.ask_all(names, "list", {"all": all, "labels": labels})
+        if all_failed := [a.error for a in answers if a.error]:
+            if len(all_failed) == len(answers):
+                raise all_failed[0]
+        runs: list[dict[str, Any]] = []
+        shown = []
+        for answer in answers:
+            result = answer.result or {"runs": [], "unreadable": []}
+            runs += result["runs"]
+            for sentence in result["unreadable"]:
+                self._say(f"{answer.host}: {sentence}")
+            error = answer.error.message if answer.error else None
+            shown.append({"host": answer.host, "reachable": answer.error is None, "error": error})
+        return Listing(runs=runs, hosts=shown)
+
+    def logs(
+        self,
+        label: str,
+        write: Callable[[bytes], Any],
+        *,
+        setup: Callable[[bytes], Any] = _ignore,
+        host: str | None = None,
+        run: str | None = None,
+        follow: bool = False,
+        tail: int | None = None,
+        all: bool = False,
+    ) -> dict[str, Any]:
+        """The job's bytes to `write`, in order and exact; with `all` the set-up's too, from the
+        file's first byte, to `setup`. `follow` until the run is final, across lost connections.
+        The row as it is then."""
+        from dobby.client.following import Reader, follow as follow_run
+
+        found = self._targets().show(label, host, run)["run"]
+        reader = Reader(write, setup, self._say, 0 if all else None)
+        args = {**targets.exactly(found), "follow": follow, "tail": tail, "offset": 0 if all else None}
+        return follow_run(self._hosts(), found["host"], args, reader, self._say)
+
+    def wait(
+        self, label: str, *, host: str | None = None, run: str | None = None
+    ) -> dict[str, Any]:
+        """Block until the run is final; its row."""
+        from dobby.client.following import Reader, follow
+
+        found = self._targets().show(label, host, run)["run"]
+        reader = Reader(_ignore, _ignore, self._say, None)
+        args = {**targets.exactly(found), "follow": True, "quiet": True}
+        return follow(self._hosts(), found["host"], args, reader, self._say)
+
+    def stop(
+        self, label: str, *, host: str | None = None, run: str | None = None, grace_s: float | None = None
+    ) -> dict[str, Any]:
+        """End the run, and by its label those queued behind it. Returns the row once nothing of
+        it is left."""
+        targets_ = self._targets()
+        where = targets_.locate(label, host, run)
+        by = asking.of_caller(self._environ)["user"]
+        args = {**targets_.args(label, run), "by": by, "grace_s": grace_s}
+        row: dict[str, Any] = self._hosts().call(where, "stop", args)["run"]
+        return row
+
+    def clean(
+        self,
+        labels: Iterable[str] = (),
+        *,
+        all: bool = False,
+        older_than_s: float | None = None,
+        keep_logs: bool = False,
+        outputs: bool = False,
+        host: str | None = None,
+    ) -> dict[str, Any]:
+        """Remove what jobs that are not running take up; history stays. Answers `cleaned` and
+        `kept`, each with `host`."""
+        names = list(labels)
+        if bool(names) == all:
+            raise UsageError("clean takes labels, or --all", "name the labels, or say --all")
+        by_host = self._targets().group(names, host)
+        found: dict[str, Any] = {"cleaned": [], "kept": []}
+        for name, pairs in by_host.items():
+            args = {
+                **{"labels": pairs, "prefer": targets.project_here(self._cwd, self.settings())},
+                **{"older_than_s": older_than_s, "keep_logs": keep_logs, "outputs": outputs},
+            }
+            answer = self._hosts().call(name, "clean", args)
+            for kind, entries in found.items():
+                entries += [{**entry, "host": name} for entry in answer[kind]]
+        return found
+
+    def fetch(
+        self,
+        label: str,
+        paths: Iterable[str] = (),
+        *,
+        to: str | None = None,
+        overwrite: bool = False,
+        host: str | None = None,
+        run: str | None = None,
+    ) -> dict[str, Any]:
+        """Copy a run's outputs, or `paths` of its sandbox, into `to` (default ./LABEL). Answers
+        `run to files bytes unchanged differs`."""
+        from dobby.client.fetching import fetch
+
+        found = self._targets().show(label, host, run)["run"]
+        args = {**targets.exactly(found), "paths": list(paths)}
+        into = os.path.join(self._cwd, to or found["label"])
+        return fetch(self._hosts(), found["host"], args, into, overwrite, self._progress)
+
+    def shell(self, label: str, *, host: str | None = None, run: str | None = None) -> int:
+        """An interactive shell in the job's sandbox, its environment active; the shell's exit code."""
+        found = self._targets().show(label, host, run)["run"]
+        hosts = self._hosts()
+        answer = hosts.call(found["host"], "shell", targets.exactly(found))
+        return hosts.transport(found["host"]).shell(targets.enter_command(hosts.agent(), answer["enter"]))
+
+
+__all__ = ["Client", "DobbyError", "Listing", "Run", "Unreachable"]

@@ -1,0 +1,65 @@
+"""Answers a host's question for commits: what it may have already, then a pack of the rest."""
+
+from __future__ import annotations
+
+import json
+
+from dobby import snapshot as snap
+from dobby.core import protocol
+from dobby.core.errors import DobbyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dobby.snapshot import Checkout, Snapshot
+
+CHUNK = 1 << 18
+
+
+class Sender:
+    """Sends what the host lacks, from the checkout or from a submodule's own repository.
+
+    The pack goes straight from `git pack-objects` into the launch's own session: no `git push`
+    takes part, so none of the user's push settings, hooks and URL rewrites can."""
+
+    def __init__(
+        self, checkout: Checkout, snapshot: Snapshot, progress: Callable[[str, int, int | None], None]
+    ) -> None:
+        self._progress = progress
+        self._sources = {"": (checkout.git_dir, snapshot.objects)}
+        for source in snapshot.modules:
+            self._sources[source.module.name] = (source.git_dir, source.objects)
+        self._asked: set[str] = set()
+        self.sent_bytes = 0
+
+    def answer(self, payload: bytes) -> Iterator[bytes]:
+        """Frames that answer one question (`protocol.ASK`)."""
+        question = json.loads(payload)
+        name, want = question["repository"], question["want"]
+        git_dir, objects = self._sources[name]
+        have = sorted(snap.known(git_dir, objects, question["have"])) if question["have"] else []
+        if not have and question["have"] and name not in self._asked:
+            self._asked.add(name)
+            ids = snap.recent(git_dir, objects, want[0])
+            yield protocol.frame(json.dumps({"check": ids}).encode())
+            return
+        yield protocol.frame(json.dumps({"pack": True}).encode())
+        yield from self._pack(git_dir, objects, want, have)
+
+    def _pack(
+        self, git_dir: str, objects: tuple[str, ...], want: list[str], have: list[str]
+    ) -> Iterator[bytes]:
+        process = snap.pack(git_dir, objects, want, have)
+        assert process.stdout is not None  # noqa: S101 - it has a pipe
+        with process.stdout as stream:
+            while data := stream.read(CHUNK):
+                self.sent_bytes += len(data)
+                self._progress("sending commits", self.sent_bytes, None)
+                yield protocol.frame(data)
+        if process.wait():
+            raise DobbyError(
+                f"git pack-objects failed (exit {process.returncode}): nothing was started",
+                "`git fsck` in the checkout says what is missing",
+            )
+        yield protocol.frame(b"")
