@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dobby
 
-PUBLIC = ["Bug", "Busy", "Client", "DobbyError", "NotFound", "Run", "Unreachable", "UsageError"]
+PUBLIC = ["Bug", "Busy", "Client", "DobbyError", "Listing", "NotFound", "Run", "Unreachable", "UsageError"]
 
 
 def test_the_public_names_are_these_and_exist() -> None:
