@@ -38,6 +38,11 @@ _NEVER = (
     "GIT_NAMESPACE",
     "LANGUAGE",
 )
+_ADDED_TO_ANY_REASON = (
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -71,6 +76,7 @@ class GitFailed(DobbyError):
 def last_words(said: str) -> str:
     """The line of git's stderr that gives the reason, without any URL's user info."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line for line in lines if line not in _ADDED_TO_ANY_REASON] or lines
     reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))]
     line = (reasons or lines or [""])[-1]
     return _USER_INFO.sub("", line.removeprefix("fatal: ").removeprefix("error: "))

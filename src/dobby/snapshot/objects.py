@@ -101,7 +101,8 @@ def pack(git_dir: str, objects: Iterable[str], want: list[str], have: list[str])
         process.stdin.write("\n".join([*want, *(f"^{id}" for id in have), ""]).encode())
         process.stdin.close()
     except BrokenPipeError:
-        process.stdin = None  # it has ended already: its exit code and stderr say why
+        pass  # it has ended already: its exit code and stderr say why
+    process.stdin = None  # so that `communicate` does not flush what is closed
     return process
 
 

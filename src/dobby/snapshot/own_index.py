@@ -62,10 +62,11 @@ class OwnIndex:
             self.place, *_SETTINGS, "update-index", option, "-z", "--stdin", input=b"\0".join([*paths, b""])
         )
 
-    def write_tree(self, paths: list[bytes], gitlinks_gone: tuple[bytes, ...]) -> str:
-        """The id of the tree with `paths` as they stand now, and without some gitlinks."""
-        if gitlinks_gone:
-            self._update("--force-remove", list(gitlinks_gone))
+    def write_tree(self, paths: list[bytes], gone: list[bytes]) -> str:
+        """The id of the tree with `paths` as they stand now, and without `gone`, which may
+        stand beyond what is a symlink now."""
+        if gone:
+            self._update("--force-remove", gone)
         if paths:
             self._add(paths)
         return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
@@ -78,8 +79,8 @@ class OwnIndex:
                 input=b"\0".join([*paths, b""]),
             )
         except git.GitFailed as error:
-            reasons = [line for line in error.said.splitlines() if line.startswith("error: ")]
-            reason = git.last_words(reasons[0]) if reasons else git.last_words(error.said)
+            lines = error.said.splitlines()
+            reason = "; ".join(dict.fromkeys(map(git.last_words, (lines[0], lines[-1]))))
             raise DobbyError(f"{self._top}: the working tree cannot be read: {reason}", READABLE) from None
 
 

@@ -77,7 +77,11 @@ def _find(checkout: Checkout, revision: str) -> Found | None:
                 found = _found(read, ref, branch)
                 if found is not None:
                     return found
-        return _found(read, revision, "")
+        found = _found(read, revision, "")
+        if found is None and revision.startswith(":/"):  # takes all that follows as text to seek
+            commit = read.get(revision)
+            found = _found(read, commit.id, "") if commit is not None else None
+        return found
 
 
 def _reader(checkout: Checkout) -> Reader:

@@ -162,7 +162,8 @@ def _tree(
         changed = [*state.changed, *hidden]
         if base and not (changed or state.untracked or state.nested):
             return base.tree, 0
-        tree = index.write_tree([*changed, *state.untracked], state.nested)
+        standing = sorted({*changed} - {*state.gone})
+        tree = index.write_tree([*standing, *state.untracked], [*state.gone, *state.nested])
     return tree, 0 if base and tree == base.tree else len(changed)
 
 

@@ -26,7 +26,8 @@ READABLE = "make it readable, or list it in .gitignore"
 
 class State(Record):
     """What stands in the working tree. `head` is the commit id ("" before the first commit);
-    `changed` are tracked paths that differ from the index or HEAD; `untracked` files, those
+    `changed` are tracked paths that differ from the index or HEAD, `gone` those of them that are
+    no more; `untracked` files, those
     of nested repositories included; `nested` are the gitlinks that are no submodules; `flagged`
     are (tag, path) of entries that git is told not to look at ("S": skip-worktree, lower case:
     assume-unchanged); `tracked` is all of the index as (mode, path); `dirty_modules` are the
@@ -34,6 +35,7 @@ class State(Record):
 
     head: str
     changed: tuple[bytes, ...]
+    gone: tuple[bytes, ...]
     untracked: tuple[bytes, ...]
     untracked_bytes: int
     nested: tuple[bytes, ...]
@@ -64,7 +66,7 @@ def look(checkout: Checkout) -> State:
 
 
 def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
-    head, changed, untracked, dirty = _parse_status(status)
+    head, changed, gone, untracked, dirty = _parse_status(status)
     entries = [_parse_entry(entry) for entry in listed.split(b"\0") if entry]
     nested = _no_submodules(checkout, [path for _, mode, path in entries if mode == _GITLINK])
     files = [path for path in untracked if not path.endswith(b"/")]
@@ -73,6 +75,7 @@ def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
     return State(
         head=head,
         changed=tuple(path for path in changed if path not in nested),
+        gone=tuple(gone),
         untracked=tuple(files),
         untracked_bytes=sum(_size(checkout.top, path) for path in files),
         nested=tuple(nested),
@@ -82,10 +85,10 @@ def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
     )
 
 
-def _parse_status(out: bytes) -> tuple[str, list[bytes], list[bytes], list[bytes]]:
-    """HEAD's id, changed, untracked, and submodules with changes of their own
+def _parse_status(out: bytes) -> tuple[str, list[bytes], list[bytes], list[bytes], list[bytes]]:
+    """HEAD's id, changed, gone of these, untracked, and submodules with changes of their own
     (git-status(1), "Porcelain Format Version 2")."""
-    head, changed, untracked, dirty = "", [], [], []
+    head, changed, gone, untracked, dirty = "", [], [], [], []
     for entry in out.split(b"\0"):
         kind = entry[:2]
         if entry.startswith(b"# branch.oid ") and not entry.endswith(b"(initial)"):
@@ -95,9 +98,11 @@ def _parse_status(out: bytes) -> tuple[str, list[bytes], list[bytes], list[bytes
         elif kind in (b"1 ", b"u "):
             fields = entry.split(b" ", 8 if kind == b"1 " else 10)
             changed.append(fields[-1])
+            if kind == b"1 " and fields[1][1:] == b"D":
+                gone.append(fields[-1])
             if fields[2][:1] == b"S" and fields[2][2:] != b"..":
                 dirty.append(fields[-1])
-    return head, changed, untracked, dirty
+    return head, changed, gone, untracked, dirty
 
 
 def _parse_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
