@@ -1,7 +1,7 @@
 """Processes that a test session started: found by a variable that all of them inherit.
 
-The variable's name does not begin with DOBBY_, because dobby clears those where it starts
-an agent on this machine."""
+The variable is named like a locale's, because of a shell's variables dobby lets only what a login
+sets through to the host, and locales are among that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.wait import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MARK = "TEST_SESSION_OF_DOBBY"
+MARK = "LC_TEST_SESSION_OF_DOBBY"
 GRACE_S = 5.0
 # These leave by themselves, but later than a test session wants to wait for.
 LINGERING = ("dobby-steward",)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests import leftovers, sshd, wait
 
+from dobby import transport
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -107,3 +109,11 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout
     assert "left running by tests" in result.stdout
     assert "sleep 62" in result.stdout
+
+
+def test_what_dobby_starts_on_this_machine_carries_the_mark() -> None:
+    agent = transport.Local(os.environ).start()
+    try:
+        assert agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])]
+    finally:
+        agent.communicate(b"", timeout=10)
