@@ -1,0 +1,156 @@
+"""A job's sandbox: its private checkout, reused from run to run.
+
+What a job left there is not trusted: it may have edited .git, planted symlinks, been killed
+anywhere. See `checkout` for one repository; here is the whole, with submodules.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dobby.agent import objects, trees
+from dobby.agent.checkout import Checkout
+from dobby.agent.collecting import collect
+from dobby.agent.gitdir import Broken, Wanted
+from dobby.agent.left import Kept, Left
+from dobby.agent.submodules import place_modules, renew_modules
+from dobby.agent.trees import remove_tree
+from dobby.core.errors import DobbyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.agent.steps import Steps
+    from dobby.agent.submodules import Place
+    from dobby.core import layout
+    from dobby.core.request import Request
+
+__all__ = ["collect", "prepare", "remove_tree"]
+
+
+def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) -> str:
+    """Make the job's sandbox exactly `request.commit`, whatever is there now.
+
+    What `previous_run` (an id, or "") has left moves to its left/. The caller holds the
+    label's lock. Returns what was done, for the log: "new", "unchanged", "moved 3 files to
+    left/", "1a2b3c4 -> 5d6e7f8". Raises StepFailed."""
+    try:
+        return _Sandbox(run, request, previous_run, steps).prepare()
+    except OSError as error:
+        raise steps.fail(f"{os.fsdecode(error.filename or run.job.sandbox)}: {error.strerror}") from None
+    except (DobbyError, ValueError) as error:
+        raise steps.fail(str(error)) from None
+
+
+class _Sandbox:
+    def __init__(self, run: layout.Run, request: Request, previous_run: str, steps: Steps) -> None:
+        self._run = run
+        self._request = request
+        self._steps = steps
+        self._cache = run.job.of_project.cache
+        self._left_by = previous_run or run.run_id
+        self._top = os.fsencode(run.job.sandbox)
+        self._left = Left(self._top, os.fsencode(_left_dir(run, previous_run)))
+        self._kept = Kept(self._top, request.keep)
+        self._places = place_modules(request.modules)
+
+    def prepare(self) -> str:
+        self._pin()
+        remove_tree(self._run.job.sandbox + ".new")
+        if trees.lstat(self._top) is None:
+            self._make()
+            return "new"
+        try:
+            return self._renew()
+        except Broken as why:
+            return self._make_anew(str(why))
+
+    def _pin(self) -> None:
+        """The commits are needed from here on, also when a newer run is accepted meanwhile."""
+        label, project = self._run.label, self._run.job.of_project
+        objects.pin_sandbox(self._cache, label, self._request.commit)
+        for module in self._request.modules:
+            objects.pin_sandbox(project.module_cache(module.name), label, module.commit)
+
+    def _make(self) -> None:
+        """Beside, then renamed: a sandbox is whole, or it is not there."""
+        new = self._top + b".new"
+        os.mkdir(new, 0o700)
+        self._own(new).make()
+        for place in self._places:
+            place.make(new, self._module(new, place))
+        os.rename(new, self._top)
+
+    def _make_anew(self, why: str) -> str:
+        kept = Kept(self._top, self._request.keep).paths() if trees.is_dir(self._top) else set()
+        old = self._left.take_whole()
+        self._make()
+        for rel in sorted(kept):
+            trees.bring_back(old, self._top, rel)
+        return f"made anew, since {why}; the old one is left/{os.fsdecode(os.path.basename(old))}"
+
+    def _renew(self) -> str:
+        if not trees.is_dir(self._top):
+            raise Broken("it is no directory")
+        renewed = self._own(self._top).renew(self._left, self._kept, self._left_by)
+        if renewed.base:
+            objects.pin_left(self._cache, self._run.label, self._left_by, renewed.base)
+        bases = renew_modules(
+            self._top,
+            [(place, self._module(self._top, place)) for place in self._places],
+            self._left,
+            self._kept,
+            self._left_by,
+        )
+        for name, base in bases.items():
+            cache = self._run.job.of_project.module_cache(name)
+            objects.pin_left(cache, self._run.label, self._left_by, base)
+        kept = f"kept the job's commits as refs/dobby/left/{self._left_by}" if renewed.made else ""
+        return ", ".join(filter(None, (renewed.moved, self._left.note(), kept))) or "unchanged"
+
+    # --- the checkouts ---
+
+    def _own(self, top: bytes) -> Checkout:
+        request = self._request
+        wanted = Wanted(
+            commit=request.commit,
+            branch=request.branch,
+            objects=f"{self._cache}/objects",
+            object_format=request.object_format,
+            origin=request.origin,
+            tags=request.tags,
+            modules=self._inside(None),
+        )
+        paths = frozenset(place.path for place in self._places if place.parent is None)
+        return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags)
+
+    def _module(self, top: bytes, place: Place) -> Checkout:
+        wanted = Wanted(
+            commit=place.module.commit,
+            branch="",
+            objects=f"{self._run.job.of_project.module_cache(place.module.name)}/objects",
+            object_format=self._request.object_format,
+            origin=place.module.url,
+            worktree=place.way_back,
+            modules=self._inside(place),
+        )
+        paths = frozenset(p.path[len(place.path) + 1 :] for p in self._places if p.parent is place)
+        return Checkout(top, place.path, place.git_rel, wanted, self._steps, paths)
+
+    def _inside(self, parent: Place | None) -> tuple[tuple[str, str], ...]:
+        return tuple((p.name, p.module.url) for p in self._places if p.parent is parent)
+
+    def _find_tags(self) -> tuple[tuple[str, str], ...]:
+        """Those of the laptop's tags whose objects have arrived, kept from here on."""
+        ids = dict.fromkeys(id for _, id in self._request.tags)
+        kinds = objects.kinds(self._cache, ids, self._steps.env)
+        objects.pin_tags(self._cache, (id for id, kind in kinds.items() if kind == "tag"))
+        return tuple((name, id) for name, id in self._request.tags if id in kinds)
+
+
+def _left_dir(run: layout.Run, previous_run: str) -> str:
+    """The previous run's left/; this run's where that run is gone."""
+    if previous_run:
+        previous = run.job.run(previous_run)
+        if os.path.isdir(previous.root):
+            return previous.left
+    return run.left

@@ -1,0 +1,145 @@
+"""git's own part in a sandbox: what differs, and writing a commit's files."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from dobby.agent import gitdir, objects, spawn, trees
+from dobby.agent.gitdir import Broken
+from dobby.core.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.agent.steps import Steps
+
+_STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-submodules=dirty")
+_FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
+_ATTRIBUTES_CHANGED = ("diff-tree", "-r", "--name-only", "--no-renames")
+_HIDDEN = re.compile(rb"\0[^H?] ")  # assume-unchanged, skip-worktree, unmerged …
+_GITLINK_MODE = b"\0\0\xe0\0"  # 160000, as an index holds it (gitformat-index(5))
+
+
+class Seen(Record):
+    """Every difference between files, index and HEAD: paths that are `tracked`, and
+    `untracked` ones (a directory stands for all below it, ignored and empty ones included).
+    `attributes`: .gitattributes differ between HEAD and the commit wanted."""
+
+    tracked: tuple[bytes, ...]
+    untracked: tuple[bytes, ...]
+    attributes: bool
+
+
+class Worktree:
+    """The files at `files` whose git directory is `git_dir` (both absolute)."""
+
+    def __init__(self, files: bytes, git_dir: bytes, steps: Steps) -> None:
+        self.files = files
+        self.git_dir = git_dir
+        self._steps = steps
+        self._env = objects.git_env(steps.env)
+
+    def _argv(self, *words: str) -> list[str]:
+        # never left to discovery: where .git is damaged, that finds a repository further up
+        return [*objects.GIT, f"--git-dir={os.fsdecode(self.git_dir)}", "--work-tree=.", *words]
+
+    # --- asking ---
+
+    def look(self, head: str, wanted: str) -> Seen:
+        """What differs from `head`. An index that hides differences, or cannot be read, is
+        made anew first; so are directories closed to us. Raises Broken."""
+        seen, said = self._look(head, wanted)
+        if said:
+            trees.open_up(self.files)
+        if said or seen is None:
+            if seen is None:
+                self.forget_times(head)
+            seen, _ = self._look(head, wanted)
+        if seen is None:
+            raise Broken("git cannot read it")
+        return seen
+
+    def _look(self, head: str, wanted: str) -> tuple[Seen | None, bool]:
+        """None where the answer cannot be relied on; and whether git has complained."""
+        asked = [_STATUS, _FILES]
+        if head != wanted:
+            asked.append((*_ATTRIBUTES_CHANGED, head, wanted, "--", ":(glob)**/.gitattributes"))
+        start = os.lseek(self._steps.log_fd, 0, os.SEEK_END)
+        answers = self._at_once(asked)
+        said = os.lseek(self._steps.log_fd, 0, os.SEEK_END) > start
+        (status_code, status), (files_code, files) = answers[:2]
+        if status_code or files_code or _HIDDEN.search(b"\0" + files):
+            return None, said
+        attributes = len(answers) > 2 and answers[2] != (0, b"")
+        tracked = tuple(entry[3:] for entry in status.split(b"\0") if entry)
+        return Seen(tracked=tracked, untracked=_untracked(files), attributes=attributes), said
+
+    def _at_once(self, asked: list[tuple[str, ...]]) -> list[tuple[int, bytes]]:
+        """Exit code and stdout of several git commands that run side by side."""
+        started = []
+        for words in asked:
+            out, sink = os.pipe()
+            pid = spawn.spawn(
+                self._argv(*words),
+                cwd=os.fsdecode(self.files),
+                env=self._env,
+                stdout=sink,
+                stderr=self._steps.log_fd,
+            )
+            os.close(sink)
+            started.append((pid, out))
+        answers = []
+        for pid, out in started:
+            with os.fdopen(out, "rb") as stream:
+                data = stream.read()
+            answers.append((spawn.wait(pid), data))
+        return answers
+
+    def gitlinks(self) -> frozenset[bytes]:
+        """Paths of submodules in the index. Without any, no process is asked."""
+        if _GITLINK_MODE not in gitdir.read(self.git_dir + b"/index"):
+            return frozenset()
+        out = self._steps.capture(self._argv("ls-files", "-z", "-s"), os.fsdecode(self.files), self._env)
+        entries = (entry.partition(b"\t") for entry in out.split(b"\0"))
+        return frozenset(path for what, _, path in entries if what.startswith(b"160000 "))
+
+    def names(self, commit: str) -> frozenset[bytes]:
+        """Every path that the commit tracks, files and submodules."""
+        argv = self._argv("ls-tree", "-r", "-z", "--name-only", commit)
+        out = self._steps.capture(argv, os.fsdecode(self.files), self._env)
+        return frozenset(name for name in out.split(b"\0") if name)
+
+    # --- writing ---
+
+    def forget_times(self, head: str) -> None:
+        """An index of `head` that believes no file's time: all are compared. Raises Broken."""
+        self._drop_index()
+        (answer,) = self._at_once([("read-tree", head)])
+        if answer[0]:
+            raise Broken("its commit cannot be read")
+
+    def write(self, commit: str, everything: bool = False) -> None:
+        """Make index and tracked files those of `commit`; a file in the way is overwritten.
+        `everything`: also what the index says is right already. Raises StepFailed."""
+        words = ("read-tree", "--reset", "-u", commit)
+        answers = self._at_once([words])
+        if answers[0][0]:
+            trees.open_up(self.files)
+            self._steps.run(self._argv(*words), os.fsdecode(self.files), self._env)
+        if everything:
+            self._drop_index()
+            self._steps.run(self._argv(*words), os.fsdecode(self.files), self._env)
+
+    def _drop_index(self) -> None:
+        if trees.lstat(self.git_dir + b"/index") is not None:
+            os.unlink(self.git_dir + b"/index")
+
+
+def _untracked(listing: bytes) -> tuple[bytes, ...]:
+    """The untracked paths of `ls-files -v -c -o`, which stand before the tracked ones."""
+    entries = []
+    for entry in listing.split(b"\0"):
+        if not entry.startswith(b"? "):
+            break
+        entries.append(entry[2:].rstrip(b"/"))
+    return tuple(entries)

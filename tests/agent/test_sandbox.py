@@ -1,0 +1,377 @@
+"""A sandbox is exactly its commit, and what a job left is in left/."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agent.sandboxes import Lab, commit, git, listing, make_repo, put, send, wait_until_nobody_uses
+
+from dobby.agent.steps import StepFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES: dict[str, str | bytes | None] = {
+    "a.txt": "a\n",
+    "dir/b.txt": "b\n",
+    "dir/deep/c.txt": "c\n",
+    "other/d.txt": "d\n",
+    ".gitignore": "*.log\n",
+}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path, make_repo(tmp_path / "laptop", FILES))
+
+
+# --- made from nothing ---
+
+
+def test_a_new_sandbox_is_a_clone_on_its_branch(lab: Lab) -> None:
+    assert lab.run() == "new"
+    lab.assert_exact()
+    assert git(lab.sandbox, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert git(lab.sandbox, "remote", "get-url", "origin") == "https://git.example.org/project.git"
+    assert git(lab.sandbox, "log", "--format=%s") == "first"
+    assert os.stat(lab.sandbox).st_mode & 0o777 == 0o700
+
+
+def test_without_a_branch_the_head_is_detached(lab: Lab) -> None:
+    lab.run(branch="")
+    lab.assert_exact()
+    assert git(lab.sandbox, "rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
+
+
+def test_a_sha256_repository(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, make_repo(tmp_path / "laptop", FILES, "sha256"), "sha256")
+    lab.run()
+    lab.assert_exact()
+    put(lab.sandbox, {"a.txt": "changed"})
+    commit(lab.laptop, {"new.txt": "new"})
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["a.txt"]
+
+
+def test_names_that_no_text_can_hold(lab: Lab) -> None:
+    names = [
+        "new\nline",
+        "quo\"te'",
+        "-rf",
+        "$(touch x)",
+        "tab\t",
+        "ünï",
+        os.fsdecode(b"raw\xff"),
+        "back\\slash",
+    ]
+    commit(lab.laptop, {f"{name}/{name}": name.encode("utf-8", "surrogateescape") for name in names})
+    lab.run()
+    lab.assert_exact()
+    put(lab.sandbox, {f"{name}/{name}": "changed" for name in names})
+    put(lab.sandbox, {f"more {name}": "untracked" for name in names})
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == sorted([f"{n}/{n}" for n in names] + [f"more {n}" for n in names])
+
+
+def test_exec_bits_and_symlinks(lab: Lab) -> None:
+    put(lab.laptop, {"run.sh": "#!/bin/sh\n"})
+    os.chmod(lab.laptop / "run.sh", 0o755)
+    os.symlink("a.txt", lab.laptop / "link")
+    os.symlink("/nowhere", lab.laptop / "dangling")
+    commit(lab.laptop, {})
+    lab.run()
+    lab.assert_exact()
+    os.chmod(lab.sandbox / "run.sh", 0o644)
+    os.unlink(lab.sandbox / "link")
+    os.symlink("dir", lab.sandbox / "link")
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["link", "run.sh"]
+
+
+def test_a_killed_creation_is_not_taken_for_a_sandbox(lab: Lab) -> None:
+    lab.run()
+    os.rename(lab.sandbox, f"{lab.sandbox}.new")
+    os.unlink(f"{lab.sandbox}.new/a.txt")
+    assert lab.run() == "new"
+    lab.assert_exact()
+    assert not os.path.exists(f"{lab.sandbox}.new")
+
+
+def test_a_commit_that_never_arrived_is_told_in_gits_words(lab: Lab) -> None:
+    lab.run()
+    with pytest.raises(StepFailed) as failed:
+        lab.prepare(lab.request("1" * 40))
+    assert failed.value.step == "sandbox"
+    assert "1" * 40 in failed.value.tail
+
+
+@pytest.mark.parametrize("branch", ["../../../x", "a..b", "/etc", "a.lock", "a/.b", "-x", "a b", "a\nb"])
+def test_a_branch_that_git_would_refuse_is_refused(lab: Lab, branch: str) -> None:
+    with pytest.raises(StepFailed, match="no name of a branch"):
+        lab.run(branch=branch)
+    assert not lab.sandbox.exists()
+
+
+# --- run again ---
+
+
+def test_nothing_changed(lab: Lab) -> None:
+    lab.run()
+    before = {p: os.lstat(p).st_mtime_ns for p in lab.sandbox.rglob("*") if ".git" not in p.parts}
+    assert lab.run() == "unchanged"
+    assert before == {p: os.lstat(p).st_mtime_ns for p in lab.sandbox.rglob("*") if ".git" not in p.parts}
+    assert lab.run() == "unchanged"
+    assert not os.path.exists(lab.job.run("run1").left)
+
+
+def test_only_what_differs_is_written(lab: Lab) -> None:
+    old = git(lab.laptop, "rev-parse", "HEAD")
+    lab.run()
+    before = (lab.sandbox / "a.txt").stat()
+    new = commit(lab.laptop, {"dir/b.txt": "b2\n", "dir/deep/c.txt": None, "dir/deep/er/e": "e"})
+    assert lab.run() == f"{old[:7]} -> {new[:7]}"
+    lab.assert_exact()
+    assert (lab.sandbox / "a.txt").stat() == before
+    assert git(lab.sandbox, "symbolic-ref", "HEAD") == "refs/heads/main"
+
+
+def test_what_a_job_left_is_moved_to_its_runs_left(lab: Lab) -> None:
+    lab.run()
+    put(
+        lab.sandbox,
+        {
+            "a.txt": "changed",
+            "untracked.txt": "u",
+            "ignored.log": "i",
+            "new/dir/file": "f",
+            "dir/deep/beside": "b",
+            "other/d.txt": None,
+        },
+    )
+    os.makedirs(lab.sandbox / "empty/nested")
+    assert lab.run() == "moved 4 files and 1 directory to left/"
+    lab.assert_exact()
+    assert lab.left() == ["a.txt", "dir/deep/beside", "ignored.log", "new/dir/file", "untracked.txt"]
+    with open(lab.job.run("run1").left + "/a.txt") as stream:
+        assert stream.read() == "changed"
+    assert not os.path.exists(lab.job.run("run1").left + "/empty")
+
+
+def test_left_of_this_run_where_the_previous_one_is_gone(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"untracked.txt": "u"})
+    os.unlink(lab.job.run("run1").log)
+    os.rmdir(lab.job.run("run1").root)
+    lab.run()
+    assert lab.left("run2") == ["untracked.txt"]
+
+
+def test_a_file_where_a_directory_was_and_the_reverse(lab: Lab) -> None:
+    lab.run()
+    os.rename(lab.sandbox / "dir", lab.sandbox / "dir2")
+    put(lab.sandbox, {"dir": "a file", "a.txt": None, "a.txt/in": "a directory"})
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["a.txt/in", "dir", "dir2/b.txt", "dir2/deep/c.txt"]
+
+
+def test_the_commit_replaces_a_directory_by_a_file(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"dir/deep/untracked": "u"})
+    os.unlink(lab.laptop / "dir/b.txt")
+    os.unlink(lab.laptop / "dir/deep/c.txt")
+    os.removedirs(lab.laptop / "dir/deep")
+    commit(lab.laptop, {"dir": "now a file"})
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["dir/deep/untracked"]
+
+
+def test_what_the_job_staged_is_undone_and_kept(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"a.txt": "staged", "added": "staged too", "dir/b.txt": None})
+    git(lab.sandbox, "add", "-A")
+    git(lab.sandbox, "rm", "-q", "--cached", "other/d.txt")
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["a.txt", "added", "other/d.txt"]
+
+
+@pytest.mark.parametrize("bit", ["--assume-unchanged", "--skip-worktree"])
+def test_changes_hidden_from_git_are_found(lab: Lab, bit: str) -> None:
+    lab.run()
+    git(lab.sandbox, "update-index", bit, "a.txt")
+    put(lab.sandbox, {"a.txt": "hidden"})
+    lab.run()
+    lab.assert_exact()
+    assert lab.left() == ["a.txt"]
+
+
+def test_a_sparse_checkout_is_whole_again(lab: Lab) -> None:
+    lab.run()
+    git(lab.sandbox, "sparse-checkout", "set", "dir")
+    assert not (lab.sandbox / "other").exists()
+    lab.run()
+    lab.assert_exact()
+
+
+def test_nested_repositories_move_as_they_are(lab: Lab) -> None:
+    lab.run()
+    make_repo(lab.sandbox / "dir/nested", {"n": "n"})
+    lab.run()
+    lab.assert_exact()
+    assert git(lab.job.run("run1").left + "/dir/nested", "log", "--format=%s") == "first"
+
+
+def test_a_merge_that_stopped_half_way(lab: Lab) -> None:
+    lab.run()
+    git(lab.sandbox, "checkout", "-q", "-b", "one")
+    commit(lab.sandbox, {"a.txt": "one"})
+    git(lab.sandbox, "checkout", "-q", "main")
+    commit(lab.sandbox, {"a.txt": "two"})
+    git(lab.sandbox, "merge", "one", check=False)
+    assert (lab.sandbox / ".git/MERGE_HEAD").exists()
+    lab.run()
+    lab.assert_exact()
+    assert "merg" not in git(lab.sandbox, "status")
+    assert "a.txt" in lab.left()
+
+
+def test_locks_that_a_killed_git_left(lab: Lab) -> None:
+    lab.run()
+    locks = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "refs/heads/main.lock")
+    put(lab.sandbox, {f".git/{name}": "" for name in locks})
+    commit(lab.laptop, {"a.txt": "new"})
+    lab.run()
+    lab.assert_exact()
+    commit(lab.sandbox, {"a.txt": "a lock that is left would refuse this"})
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 4, 6, 8, 10, 14, 18, 25])
+def test_a_prepare_killed_at_any_moment_is_made_good(lab: Lab, after_ms: int) -> None:
+    lab.run()
+    put(lab.sandbox, {"a.txt": "job's", "untracked/file": "job's"})
+    new = commit(lab.laptop, {"a.txt": "new\n", **{f"more/{n}": str(n) for n in range(50)}})
+    send(lab.laptop, lab.cache, [new])
+    request = lab.request(new)
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        lab.prepare(request)
+        os._exit(0)
+    poll = select.poll()
+    poll.poll(after_ms)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_until_nobody_uses(lab.sandbox)
+    lab.run(new)
+    lab.assert_exact()
+    kept = [path for run in ("run1", "run2") for path in lab.left(run)]
+    assert "a.txt" in kept
+    assert "untracked/file" in kept
+
+
+def test_attributes_that_change_between_commits_rewrite_what_they_touch(lab: Lab) -> None:
+    lab.run()
+    commit(lab.laptop, {".gitattributes": "*.txt eol=crlf\n"})
+    lab.run()
+    lab.assert_exact()
+    assert (lab.sandbox / "dir/b.txt").read_bytes() == b"b\r\n"
+    commit(lab.laptop, {".gitattributes": None})
+    lab.run()
+    lab.assert_exact()
+    assert (lab.sandbox / "dir/b.txt").read_bytes() == b"b\n"
+
+
+def test_files_written_under_a_jobs_own_attributes_are_found(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {".gitattributes": "*.txt eol=crlf\n"})
+    os.unlink(lab.sandbox / "a.txt")
+    git(lab.sandbox, "checkout", "a.txt")
+    assert (lab.sandbox / "a.txt").read_bytes() == b"a\r\n"
+    git(lab.sandbox, "status")
+    lab.run()
+    lab.assert_exact()
+
+
+def test_job_owned_left_directory_is_not_followed(lab: Lab, tmp_path: Path) -> None:
+    lab.run()
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink(tmp_path / "elsewhere", lab.job.run("run1").left)
+    put(lab.sandbox, {"untracked.txt": "u"})
+    lab.run()
+    assert lab.left() == ["untracked.txt"]
+    assert listing(tmp_path / "elsewhere") == []
+
+
+# --- keep ---
+
+
+def test_kept_files_stay(lab: Lab) -> None:
+    lab.run()
+    put(
+        lab.sandbox,
+        {
+            "ck/1.pt": "1",
+            "ck/note": "n",
+            "dir/x.pt": "x",
+            "far/in/y.pt": "y",
+            "far/in/z": "z",
+            "top.pt": "t",
+        },
+    )
+    before = (lab.sandbox / "ck/1.pt").stat()
+    lab.run(keep=("ck/*.pt", "far/**/*.pt", "*.pt"))
+    assert lab.left() == ["ck/note", "dir/x.pt", "far/in/z"]
+    assert (lab.sandbox / "ck/1.pt").stat() == before
+    assert (lab.sandbox / "far/in/y.pt").read_text() == "y"
+    assert (lab.sandbox / "top.pt").read_text() == "t"
+    lab.run()
+    lab.assert_exact()
+    assert lab.left("run2") == ["ck/1.pt", "far/in/y.pt", "top.pt"]
+
+
+def test_a_kept_directory_keeps_all_below(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"ck/deep/1": "1", "ck/2": "2"})
+    assert lab.run(keep=("ck/",)) == "unchanged"
+    assert (lab.sandbox / "ck/deep/1").exists()
+
+
+def test_the_commit_wins_over_what_is_kept(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"ck/1": "job's", "ck/2": "job's", "x": "job's", "y/z": "job's", "a.txt": "job's"})
+    commit(lab.laptop, {"ck/1": "laptop's", "x/y": "laptop's", "y": "laptop's"})
+    lab.run(keep=("ck", "x", "y", "a.txt"))
+    assert lab.left() == ["a.txt", "ck/1", "x", "y/z"]
+    assert (lab.sandbox / "ck/2").read_text() == "job's"
+    os.unlink(lab.sandbox / "ck/2")
+    lab.assert_exact()
+
+
+def test_a_kept_file_that_the_commit_no_longer_tracks_stays(lab: Lab) -> None:
+    commit(lab.laptop, {"ck": "first"})
+    lab.run()
+    put(lab.sandbox, {"ck": "job's"})
+    commit(lab.laptop, {"ck": None})
+    lab.run(keep=("ck",))
+    assert (lab.sandbox / "ck").read_text() == "job's"
+
+
+def test_kept_files_survive_a_sandbox_that_is_made_anew(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"ck/1": "1", "dir/2": "2", "other.txt": "o"})
+    git(lab.sandbox, "update-ref", "-d", "HEAD")
+    os.unlink(lab.sandbox / ".git/HEAD")
+    os.rename(lab.sandbox / ".git", lab.sandbox / "git")
+    assert lab.run(keep=("ck", "dir/2", "a.txt")).startswith("made anew")
+    assert (lab.sandbox / "ck/1").read_text() == "1"
+    assert (lab.sandbox / "dir/2").read_text() == "2"
+    assert "sandbox/other.txt" in lab.left()
