@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 from dobby import snapshot
-from dobby.snapshot import Checkout, Snapshot
-from tests.gitrepo import Repo
+
+if TYPE_CHECKING:
+    from tests.gitrepo import Repo
+
+    from dobby.snapshot import Checkout, Snapshot
 
 LIMIT = 50_000_000
 

@@ -273,7 +273,7 @@ def test_likely_bases(repo: Repo, tmp_path: Path) -> None:
     found = snapshot.recent(f"{repo.path}/.git", (), repo.head)
     assert found[:8] == line[:8]
     assert repo.git("rev-parse", "demo") in found
-    assert line.index(found[30]) > 35
+    assert line.index(found[24]) > 28
     assert len(found) == len(set(found)) < len(line)
     assert len(snapshot.recent(f"{repo.path}/.git", (), repo.head, 10)) == 10
     repo.write("new.txt", "new\n")

@@ -157,12 +157,12 @@ class TestOrigin:
         assert hashes(clone.path) == before
 
     def test_a_name_that_nobody_has(self, clone: Clone) -> None:
-        with pytest.raises(UsageError, match="is no branch, tag or commit here or on origin$"):
+        with pytest.raises(UsageError, match=r"is no branch, tag or commit here or on origin$"):
             taken_from(clone, "nobody")
 
     def test_an_origin_that_does_not_answer(self, clone: Clone, tmp_path: Path) -> None:
         clone.git("remote", "set-url", "origin", f"file://{tmp_path}/nowhere")
-        with pytest.raises(UsageError, match="origin did not answer: .*nowhere"):
+        with pytest.raises(UsageError, match=r"origin did not answer: .*nowhere"):
             taken_from(clone, "nobody")
 
     def test_user_info_of_origin_is_in_no_message(self, clone: Clone) -> None:

@@ -50,7 +50,7 @@ def sources(
         place=place,
         top=checkout.top,
         commit=commit,
-        origin=_own_url(checkout.config),
+        origin=_own_url(checkout.config) or checkout.top,
         config=checkout.config,
     )
     return _sources(checkout, parent, force)
@@ -120,7 +120,7 @@ def _named(parent: Parent) -> Iterable[tuple[str, str, str]]:
     file = _joined(parent.path, ".gitmodules")
     blob = f"--blob={parent.commit}:.gitmodules"
     try:
-        out = os.fsdecode(git.run(parent.place, "config", "-z", "--list", blob))
+        out = os.fsdecode(git.run(parent.place, "config", "-z", "--no-includes", "--list", blob))
     except git.GitFailed as error:
         raise UsageError(f"{file} cannot be read: {git.last_words(error.said)}") from None
     entries: dict[str, dict[str, str]] = {}

@@ -41,17 +41,22 @@ def resolve(base: str, url: str) -> str:
     (git-submodule(1), "add"). Raises UsageError where it leaves the base."""
     if not url.startswith(("./", "../")):
         return url
-    rest, at = url, base.rstrip("/")
-    while rest.startswith(("./", "../")):
-        if rest.startswith("./"):
-            rest = rest[2:]
-            continue
-        rest = rest[3:]
-        cut = max(at.rfind("/"), at.rfind(":"))
-        if cut < 1 or at[:cut].endswith(":/"):
+    scheme, scp = _SCHEME.match(base), _SCP_LIKE.match(base)
+    if scheme:
+        cut = base.find("/", scheme.end())
+        root, path = (base, "") if cut < 0 else (base[: cut + 1], base[cut + 1 :])
+    else:
+        root = scp.group(0) if scp else base[: len(base) - len(base.lstrip("/"))]
+        path = base[len(root) :]
+    parts = [part for part in path.split("/") if part]
+    for part in url.split("/"):
+        if part == ".." and not parts:
             raise UsageError(f"submodule URL {shown(url)} leaves {shown(without_user_info(base))}")
-        at, rest = (at[:cut], rest) if at[cut] == "/" else (at[: cut + 1], rest)
-    return at + rest if at.endswith(":") else f"{at}/{rest}"
+        if part == "..":
+            parts.pop()
+        elif part not in (".", ""):
+            parts.append(part)
+    return root + "/".join(parts)
 
 
 def check_ordinary(url: str, what: str) -> str:

@@ -116,11 +116,14 @@ def _no_submodules(checkout: Checkout, gitlinks: list[bytes]) -> list[bytes]:
     """Those gitlinks that .gitmodules does not know and that stand here as repositories."""
     if not gitlinks:
         return []
-    named = git.run(
-        checkout.place,
-        *("config", "-z", "-f", f"{checkout.top}/.gitmodules", "--get-regexp", r"^submodule\..*\.path$"),
-        ok=(0, 1),
-    )
+    file = f"{checkout.top}/.gitmodules"
+    if os.path.islink(file):
+        raise UsageError(f"{file} is a symlink, which git does not follow", "make it a file")
+    asked = ("config", "-z", "--no-includes", "-f", file, "--get-regexp", r"^submodule\..*\.path$")
+    try:
+        named = git.run(checkout.place, *asked, ok=(0, 1))
+    except git.GitFailed as error:
+        raise UsageError(f"{file} cannot be read: {git.last_words(error.said)}") from None
     paths = {entry.partition(b"\n")[2].rstrip(b"/") for entry in named.split(b"\0")}
     top = os.fsencode(checkout.top)
     return [
