@@ -54,7 +54,6 @@ def accept(run: layout.Run, request: rq.Request) -> Optional[int]:
     descriptor that holds the run's lock, taken before anyone could see the run.
 
     None when this run was accepted before. Raises UsageError for another request of its id."""
-    durable.make_dirs(run.job.runs)
     fd = locks.take(run.job.accepting, wait=True)
     assert fd is not None  # noqa: S101 - it waited
     try:

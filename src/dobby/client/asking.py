@@ -95,12 +95,7 @@ def options_of(
     environ: Mapping[str, str], flags: Mapping[str, Any], files: Mapping[str, str], revision: str
 ) -> Options:
     """Defaults < project < user < environment < flags."""
-    path = config.user_path(environ)
-    try:
-        with open(path, encoding="utf-8") as file:
-            user = (path, file.read())
-    except (FileNotFoundError, NotADirectoryError):
-        user = None
+    user = config.load_user_file(environ)
     project = [(f"{name} of {revision}", name, files[name]) for name in FILES if name in files]
     return config.resolve(flags=flags, environ=environ, user_file=user, project=project)
 

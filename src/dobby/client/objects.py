@@ -50,16 +50,17 @@ class Sender:
     def _pack(
         self, git_dir: str, objects: tuple[str, ...], want: list[str], have: list[str]
     ) -> Iterator[bytes]:
-        process = snap.pack(git_dir, objects, want, have)
-        assert process.stdout is not None  # noqa: S101 - it has a pipe
-        with process.stdout as stream:
-            while data := stream.read(CHUNK):
+        with snap.pack(git_dir, objects, want, have) as process:
+            assert process.stdout is not None  # noqa: S101 - they are pipes
+            assert process.stderr is not None  # noqa: S101
+            while data := process.stdout.read(CHUNK):
                 self.sent_bytes += len(data)
                 self._progress("sending commits", self.sent_bytes, None)
                 yield protocol.frame(data)
-        if process.wait():
+            said = process.stderr.read().decode("utf-8", "replace").strip()
+        if process.returncode:
             raise DobbyError(
-                f"git pack-objects failed (exit {process.returncode}): nothing was started",
+                f"git pack-objects failed: {said or f'exit {process.returncode}'}; nothing was started",
                 "`git fsck` in the checkout says what is missing",
             )
         yield protocol.frame(b"")

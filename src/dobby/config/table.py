@@ -35,7 +35,7 @@ class Options(Record):
     `sources` maps each setting's key to where its value comes from: "default", "pyproject.toml of main",
     the user's file, "$DOBBY_HOST", "--host". `warnings` are sentences for people."""
 
-    host: str = ""
+    host: str = "local"
     label: str = ""
     environment: tuple[str, ...] = ("auto",)
     setup: str = ""

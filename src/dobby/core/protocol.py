@@ -42,7 +42,7 @@ BOOTSTRAP = (
     "exec /bin/sh -c '"
     "umask 077; "
     'IFS=" " read -r v a m || exit 65; '
-    'case "$v$a$m" in dobby1*[^a-z0-9]*) exit 65;; dobby1*) ;; *) exit 65;; esac; '
+    '[ "$v" = dobby1 ] || exit 65; '
     'd=${DOBBY_HOME:-$HOME/.dobby}; '
     'if [ -r "$d/agent/$a/python" ] && IFS= read -r p <"$d/agent/$a/python" && [ -x "$p" ]; '
     'then exec "$p" -I -S "$d/agent/$a/main.py" "$d" "$m"; fi; '

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dobby.agent import admission, arrival, conclude, locks, rows, start, stopping, store, turn
+import time
+
+from dobby.agent import admission, arrival, conclude, durable, locks, rows, start, stopping, store, turn
 from dobby.core import request as rq
 from dobby.core.errors import Busy, DobbyError
 
@@ -11,8 +13,11 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
     from dobby.agent.main import Call
+    from dobby.agent.store import Stored
     from dobby.core import layout
     from dobby.core.request import Request
+
+ACCEPTING_S = 0.5
 
 
 def run(call: Call) -> dict[str, Any]:
@@ -27,6 +32,7 @@ def run(call: Call) -> dict[str, Any]:
     settings = admission.read_settings(call.home)
     admission.admit(job.of_project, request)
     arrival.ensure(job, request, call)
+    durable.make_dirs(job.runs)
     label_fd = _claim(job, request)
     run_fd = store.accept(run, request)
     already = run_fd is None
@@ -67,10 +73,9 @@ def _claim(job: layout.Job, request: Request) -> Optional[int]:
 
 
 def _busy(job: layout.Job) -> Busy:
-    runs = [s for s in rows.of_job(job) if s.final is None]
-    holder = rows.meant(runs) if runs else store.load(job.run(conclude.read_holder(job)))
+    holder = _holder(job)
     if holder is None:
-        return Busy(f"{job.label} is held by a process that is no run of it")
+        return Busy(f"{job.label} is held by a run that is just being accepted", "try again")
     shown = rows.row(holder)
     since = shown["started_at"] or shown["created_at"]
     who = f"{shown['user'] or 'someone'} from {shown['client'] or 'an unnamed machine'}"
@@ -83,3 +88,17 @@ def _busy(job: layout.Job) -> Busy:
         "--label, or --if-running queue|replace",
         holder=shown,
     )
+
+
+def _holder(job: layout.Job) -> Optional[Stored]:
+    """The run that holds the label: a live one, or a final one that left a child behind. Who has
+    just taken the lock needs an instant to be accepted."""
+    deadline = time.monotonic() + ACCEPTING_S
+    while True:
+        runs = [s for s in rows.of_job(job) if s.final is None]
+        if runs:
+            return rows.meant(runs)
+        if time.monotonic() > deadline:
+            last = conclude.read_holder(job)
+            return store.load(job.run(last)) if last else None
+        time.sleep(0.01)
