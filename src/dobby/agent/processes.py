@@ -49,9 +49,7 @@ def identify(pid: int) -> Identity:
     found = look(pid)
     if found is None:
         raise ProcessLookupError(pid)
-    return Identity(
-        pid=pid, started=found.started, boot=clock.boot_id(), machine=clock.machine_id()
-    )
+    return Identity(pid=pid, started=found.started, boot=clock.boot_id(), machine=clock.machine_id())
 
 
 def look(pid: int) -> Optional[Process]:

@@ -79,9 +79,7 @@ def target(home: str, args: dict[str, Any]) -> Stored:
 
 def _by_id(jobs: list[layout.Job], label: str, run_id: str) -> Stored:
     exact = [j.run(run_id) for j in jobs if run_id in store.run_ids(j)]
-    found = exact or [
-        j.run(other) for j in jobs for other in store.run_ids(j) if other.startswith(run_id)
-    ]
+    found = exact or [j.run(other) for j in jobs for other in store.run_ids(j) if other.startswith(run_id)]
     if len(found) > 1:
         names = ", ".join(sorted(run.run_id for run in found)[:5])
         raise UsageError(f"run {shown(run_id)} is not unique: {names}", "give more of the id")

@@ -33,12 +33,15 @@ def start(
     """Return once the supervisor lives and its first event is durable; the locks are then its
     alone. Raises DobbyError with what it said when it did not come to life."""
     scope = _scope_argv(run)
-    alive = scope and _attempt(run, run_fd, label_fd, lambda ready: _exec_scoped(
-        scope, run, values, run_fd, label_fd, ready
-    ))
-    alive = alive or _attempt(run, run_fd, label_fd, lambda ready: _carry_here(
-        run, request, settings, values, run_fd, label_fd, ready
-    ))
+    alive = scope and _attempt(
+        run, run_fd, label_fd, lambda ready: _exec_scoped(scope, run, values, run_fd, label_fd, ready)
+    )
+    alive = alive or _attempt(
+        run,
+        run_fd,
+        label_fd,
+        lambda ready: _carry_here(run, request, settings, values, run_fd, label_fd, ready),
+    )
     os.close(run_fd)
     if label_fd is not None:
         os.close(label_fd)

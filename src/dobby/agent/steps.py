@@ -57,9 +57,7 @@ class Steps:
     def run(self, argv: Sequence[str], cwd: str, env: Optional[Mapping[str, str]] = None) -> None:
         """Run a program with its output in the log. Raises StepFailed."""
         start = os.lseek(self.log_fd, 0, os.SEEK_END)
-        pid = spawn.spawn(
-            argv, cwd=cwd, env=env or self.env, stdout=self.log_fd, stderr=self.log_fd
-        )
+        pid = spawn.spawn(argv, cwd=cwd, env=env or self.env, stdout=self.log_fd, stderr=self.log_fd)
         code = spawn.wait(pid)
         if code:
             raise self.fail(self._said_since(start), " ".join(argv), code)
@@ -73,9 +71,7 @@ class Steps:
     ) -> bytes:
         """stdout of a program; its stderr goes to the log. Raises StepFailed."""
         start = os.lseek(self.log_fd, 0, os.SEEK_END)
-        code, out, _ = spawn.capture(
-            argv, cwd=cwd, env=env or self.env, input=input, stderr=self.log_fd
-        )
+        code, out, _ = spawn.capture(argv, cwd=cwd, env=env or self.env, input=input, stderr=self.log_fd)
         if code:
             raise self.fail(self._said_since(start), " ".join(argv), code)
         return out

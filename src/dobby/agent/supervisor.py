@@ -132,15 +132,11 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
     return wrapper.Command(argv=variables.shell_argv(request.command, env), cwd=cwd, env=env)
 
 
-def _run(
-    charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, log_fd: int
-) -> Outcome:
+def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, log_fd: int) -> Outcome:
     """Start the wrapper, record it, let it go, and stay until the command's end is recorded."""
     run = charge.run
     offset = os.lseek(log_fd, 0, os.SEEK_END)
-    pid, go, told = wrapper.start(
-        run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,)
-    )
+    pid, go, told = wrapper.start(run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,))
     who = processes.identify(pid)
     store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset)
     os.write(go, b"g")

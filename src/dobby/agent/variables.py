@@ -22,9 +22,7 @@ _PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 def of_host(settings: HostSettings, environ: Mapping[str, str]) -> dict[str, str]:
     """What a run starts from: the account's variables, less what belongs to dobby's own
     interpreter and session, with the settings' `path` in front, `profile` sourced, `variables` set."""
-    env = {
-        k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in _DROPPED
-    }
+    env = {k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in _DROPPED}
     env.setdefault("LANG", "C.UTF-8")
     front = [os.path.expanduser(entry) for entry in settings.path]
     env["PATH"] = ":".join([*front, env.get("PATH") or _PLAIN_PATH])
