@@ -278,6 +278,32 @@ class TestTheCallersEnvironment:
         assert snapshot.read_file(checkout, taken, "sub/a.txt") == b"changed\n"
 
 
+def test_an_object_that_is_damaged_is_one_sentence(repo: Repo) -> None:
+    head = repo.head
+    path = f"{repo.path}/.git/objects/{head[:2]}/{head[2:]}"
+    os.chmod(path, 0o644)
+    with open(path, "wb") as file:
+        file.write(b"damaged")
+    for revision in (".", "main"):
+        with pytest.raises(DobbyError, match=r"git .* failed in ") as failed:
+            take(repo, revision)
+        assert "\n" not in failed.value.message
+
+
+def test_a_cache_that_cannot_be_written(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no directory\n")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    taken = take(repo)
+    roots = snapshot.root_commits(snapshots.checkout(repo), taken, str(tmp_path / "file" / "dobby"))
+    assert len(roots) == 1
+    repo.write("hello.py", "print('changed')\n")
+    with pytest.raises(DobbyError, match="cannot keep the snapshot's objects there") as failed:
+        take(repo)
+    assert "XDG_CACHE_HOME" in failed.value.hint
+
+
 def test_where_there_is_no_checkout(repo: Repo, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not inside a git checkout"):
         snapshot.open_checkout(str(tmp_path))

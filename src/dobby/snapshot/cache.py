@@ -12,15 +12,18 @@ def load(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = (line.rstrip("\n").partition("\t") for line in file if line.endswith("\n"))
             return {key: value for key, _, value in lines}
-    except FileNotFoundError:
+    except OSError:
         return {}
 
 
 def store(path: str, entries: dict[str, str], most: int) -> None:
     """Keep the newest `most` entries. Written aside and renamed: a reader sees old or new."""
     folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    fd, aside = tempfile.mkstemp(prefix=".new-", dir=folder)
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        fd, aside = tempfile.mkstemp(prefix=".new-", dir=folder)
+    except OSError:
+        return  # what cannot be remembered is asked again: slower, and as right
     with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.writelines(f"{key}\t{value}\n" for key, value in list(entries.items())[-most:])
     os.replace(aside, path)

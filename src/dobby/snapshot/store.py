@@ -7,6 +7,7 @@ import os
 import time
 
 from dobby.core.digest import sha256
+from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ def existing(checkout: Checkout) -> tuple[str, ...]:
 
 
 def writing(checkout: Checkout) -> git.Place:
-    """The place that writes into our own directory and reads the user's. Makes the directory."""
+    """The place that writes into our own directory and reads the user's. Makes the directory.
+    Raises DobbyError where that cannot be."""
     own = directory(checkout)
-    os.makedirs(own, mode=0o700, exist_ok=True)
-    trim(own)
+    try:
+        os.makedirs(own, mode=0o700, exist_ok=True)
+        trim(own)
+    except OSError as error:
+        raise DobbyError(
+            f"{error.filename}: cannot keep the snapshot's objects there: {error.strerror}",
+            "make it writable, or let XDG_CACHE_HOME name another directory",
+        ) from None
     objects = (f"{checkout.common_dir}/objects", *checkout.objects)
     place: git.Place = checkout.place.replace(write=own, objects=objects)
     return place
