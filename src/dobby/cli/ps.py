@@ -1,0 +1,104 @@
+"""dobby ps: jobs on all hosts, the live ones and each job's latest run."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from dobby.cli import parsing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from dobby.cli.streams import Voice
+    from dobby.client import Client, Listing
+    from dobby.views.table import Table
+
+EXAMPLES = """\
+  dobby ps                 all hosts that were added or used before
+  dobby ps etl -a -H gpu   every run of one job on one host
+"""
+REDRAW_S = 2.0
+
+
+def make_parser() -> parsing.Parser:
+    parser = parsing.Parser(
+        "ps",
+        "Show the jobs on all hosts: live runs, and each job's latest.",
+        words=("[LABEL…]",),
+        completes=(parsing.LABELS,),
+        examples=EXAMPLES,
+    )
+    parser.flag("-a", "--all", help="all runs, not only the latest")
+    parser.flag("--watch", help=f"show it anew every {REDRAW_S:.0f} s, until Ctrl-C")
+    parsing.add_host(parser)
+    parsing.add_json(parser)
+    return parser
+
+
+def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
+    from dobby.cli.streams import Voice
+
+    args = make_parser().parse(argv)
+    voice = Voice()
+    client = connect(voice)
+    if args.watch:
+        return _watch(client, args)
+    return show(client.ps(args.words, all=args.all, host=args.host), voice, as_json=args.json)
+
+
+def show(listing: Listing, voice: Voice, *, as_json: bool, history: bool = False) -> int:
+    """The listing to stdout, hosts that did not answer to stderr (when none did, that is raised)."""
+    from dobby.cli.streams import print_json, print_table
+    from dobby.views import json
+
+    if as_json:
+        print_json(json.of_listing(listing.runs, listing.hosts))
+    else:
+        print_table(_table(listing, history))
+        for row in listing.runs:
+            if row.get("note") and not history:
+                voice.say(f"{row.get('label')} on {row.get('host')}: {row['note']}")
+        for host in listing.hosts:
+            if not host["reachable"]:
+                voice.say(f"{host['host']} did not answer: {host.get('error') or 'no reason given'}")
+        if not listing.hosts:
+            voice.say("no host was added or used yet; dobby run REVISION COMMAND -H HOST uses one")
+    return 0
+
+
+def _table(listing: Listing, history: bool) -> Table:
+    from datetime import UTC, datetime
+
+    from dobby.cli.streams import is_terminal
+    from dobby.views import table
+
+    make = table.of_history if history else table.of_runs
+    now = datetime.now(UTC) if is_terminal(sys.stdout) else None
+    return make(listing.runs, now=now)
+
+
+def _watch(client: Client, args: argparse.Namespace) -> int:
+    from dobby.cli.streams import is_terminal
+    from dobby.core.errors import UsageError
+
+    if args.json or not is_terminal(sys.stdout):
+        raise UsageError("--watch draws on a terminal, and stdout is none", "leave --watch out")
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from dobby.views.log import clean_cell
+
+    with Live(auto_refresh=False, screen=False) as live:
+        while True:
+            try:
+                listing = client.ps(args.words, all=args.all, host=args.host)
+                silent = [f"{h['host']} did not answer" for h in listing.hosts if not h["reachable"]]
+                table = _table(listing, history=False).rich()
+                live.update(Group(table, *(Text(clean_cell(line)) for line in silent)), refresh=True)
+                time.sleep(REDRAW_S)
+            except KeyboardInterrupt:
+                return 0
