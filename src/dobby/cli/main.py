@@ -78,8 +78,6 @@ def _guarded(words: list[str], connect: Callable[[Voice], Client]) -> int:
         from dobby.cli.streams import OutputClosed
 
         if isinstance(error, OutputClosed):
-            # The interpreter flushes stdout at its end, which would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         from dobby.cli.bugs import as_bug
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from dobby.cli.streams import write_out
 from dobby.core.errors import UsageError
 from dobby.core.settings import nearest, parse_duration_s
 
@@ -91,6 +92,10 @@ class Parser(argparse.ArgumentParser):
                 f"dobby {self.verb} does not know what to do with {words[len(self.words)]!r}",
                 f"usage: {self.usage}",
             )
+
+    def print_help(self, file: object = None) -> None:
+        """In UTF-8 whatever the locale: to stdout, which the caller may have closed."""
+        write_out(self.format_help().encode())
 
     def error(self, message: str) -> NoReturn:
         """argparse's own complaints, in our form."""

@@ -32,6 +32,7 @@ def make_parser() -> parsing.Parser:
         examples=EXAMPLES,
     )
     parser.flag("-a", "--all", help="all runs, not only the latest")
+    parser.value("--run", metavar="ID", help="the runs of this id alone; may be shortened")
     parser.flag("--watch", help=f"show it anew every {REDRAW_S:.0f} s, until Ctrl-C")
     parsing.add_host(parser)
     parsing.add_json(parser)
@@ -46,7 +47,16 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     client = connect(voice)
     if args.watch:
         return _watch(client, args)
-    return show(client.ps(args.words, all=args.all, host=args.host), voice, as_json=args.json)
+    return show(_ask(client, args), voice, as_json=args.json)
+
+
+def _ask(client: Client, args: argparse.Namespace) -> Listing:
+    from dobby.client import Listing
+
+    found = client.ps(args.words, all=args.all or bool(args.run), host=args.host)
+    return Listing(
+        hosts=found.hosts, runs=[r for r in found.runs if str(r.get("run_id")).startswith(args.run or "")]
+    )
 
 
 def show(listing: Listing, voice: Voice, *, as_json: bool, history: bool = False) -> int:
@@ -95,7 +105,7 @@ def _watch(client: Client, args: argparse.Namespace) -> int:
     with Live(auto_refresh=False, screen=False) as live:
         while True:
             try:
-                listing = client.ps(args.words, all=args.all, host=args.host)
+                listing = _ask(client, args)
                 silent = [f"{h['host']} did not answer" for h in listing.hosts if not h["reachable"]]
                 table = _table(listing, history=False).rich()
                 live.update(Group(table, *(Text(clean_cell(line)) for line in silent)), refresh=True)

@@ -26,6 +26,7 @@ def make_parser() -> parsing.Parser:
     )
     parsing.add_run(parser)
     parsing.add_host(parser)
+    parser.flag("--json", help="errors as one JSON object")
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -37,9 +38,16 @@ def write_out(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
+        _drop_stdout()
         raise OutputClosed from None
     except OSError as error:
+        _drop_stdout()
         raise DobbyError(f"stdout cannot be written: {error.strerror}") from None
+
+
+def _drop_stdout() -> None:
+    """The interpreter flushes stdout once more at its end, and would complain aloud."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_out(text: str) -> None:
