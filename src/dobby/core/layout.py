@@ -76,7 +76,7 @@ class Job(Record):
 
     @property
     def environment(self) -> str:
-        """Holds one directory a layer, and `key`, the recipe that they were built from."""
+        """Holds one directory for each kind of environment (agent/environment.py)."""
         return f"{self.root}/environment"
 
     @property

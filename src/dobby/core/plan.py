@@ -1,12 +1,7 @@
 """How an environment is built, as a value: what a file in agent/environments/ answers.
 
-Such a file is pure. It defines
-
-    NAME: str                                      the kind, e.g. "uv"
-    def detect(tree: Tree) -> bool                 whether this kind is declared here
-    def plan(tree: Tree, tools: Tools) -> Plan     what to do; raises PlanError
-
-and is found by its module's name. `tree` is the directory that declares the dependencies.
+Such a file is pure, is found by its module's name, and is a `Kind`. It looks at a `Tree` and
+answers a `Plan`; whoever holds the label's lock carries it out (agent/layers.py).
 """
 
 from __future__ import annotations
@@ -18,10 +13,12 @@ if TYPE_CHECKING:
     from typing import Optional, Protocol
 
     class Tree(Protocol):
-        """Read access to the sandbox, at and below one directory of it."""
+        """Read access to the sandbox, from one directory of it. Paths are relative to that
+        directory; ".." leads up to the sandbox's top, and no further."""
 
-        path: str  # absolute
-        commit_tree: str  # id of the whole checkout: changes when any file does
+        path: str  # the directory, absolute
+        dir: str  # the same, relative to the top; "" is the top
+        snapshot: str  # names all that is checked out: another commit or tag is another text
 
         def names(self, dir: str = "") -> list[str]:
             """Names in a directory, sorted; directories end in "/"; [] where there is none."""
@@ -29,27 +26,48 @@ if TYPE_CHECKING:
         def read(self, path: str) -> Optional[str]:
             """A file's text, None where there is none."""
 
+    class Kind(Protocol):
+        """A file in agent/environments/.
+
+        `NEEDS` are the programs without which the kind is not chosen unasked, unless its own
+        lock file is there. `HINTS` are pairs of a text that a failed step may have said, and
+        the sentence that says how to mend it."""
+
+        NEEDS: tuple[str, ...]
+        HINTS: tuple[tuple[str, str], ...]
+
+        def detect(self, tree: Tree) -> int:
+            """How surely this kind is declared in this very directory: NOT_DECLARED … LOCKED."""
+
+        def plan(self, tree: Tree, tools: Tools) -> Plan:
+            """What to do. Raises PlanError."""
+
+
+NOT_DECLARED = 0
+POSSIBLE = 1  # the files can be installed in this way
+PREFERRED = 2  # the same, and better than by others
+LOCKED = 3  # a lock file of this kind
+
 
 class PlanError(Exception):
     """This project cannot be prepared in this way: one sentence that says why."""
 
 
 class Tools(Record):
-    """What the host has. `found` maps a program's name to its absolute path;
-    `python` is the interpreter (absolute) and `python_id` its version and platform;
-    `where` is the directory in which the environment is to be built (absolute, private)."""
+    """What the host has. `found` maps a program's name to its absolute path, "python3" to the
+    interpreter itself; `identity` is another text when one of them, the platform or a
+    variable that steers them is another; `where` is the directory to build in (absolute)."""
 
     found: dict[str, str]
-    python: str
-    python_id: str
+    identity: str
     where: str
 
 
 class Layer(Record):
     """One part of an environment, built when `key` (the whole recipe, as text) has changed.
 
-    A layer that is built anew builds the ones after it anew too. `fresh`: what `where` holds is
-    removed first; else the tool brings it up to date itself. Each step is an argv, run in
+    A layer that is built anew builds the ones after it anew too. `fresh`: what `where` holds
+    is removed first; else the tool brings it up to date itself. Each step is an argv, run in
     `cwd` with `variables` added."""
 
     name: str
@@ -62,10 +80,17 @@ class Layer(Record):
 
 class Plan(Record):
     """`layers` in order; then, for the command, `path` in front of PATH, `variables` set, and
-    the names in `unset` removed."""
+    the names in `unset` removed. `proof` are files without which nothing that was built
+    counts (an interpreter that the host has removed)."""
 
-    kind: str
     layers: tuple[Layer, ...]
     path: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     unset: tuple[str, ...] = ()
+    proof: tuple[str, ...] = ()
+
+
+def key_text(*parts: tuple[str, str]) -> str:
+    """Name and content of all that a layer depends on, as one text. The lengths keep one
+    part's content from being taken for another part."""
+    return "".join(f"== {name} {len(content)}\n{content}\n" for name, content in parts)

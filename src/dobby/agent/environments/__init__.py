@@ -1,0 +1,1 @@
+"""Ways to install what a project needs: one file each, found by its name (core/plan.py)."""

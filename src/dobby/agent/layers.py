@@ -1,0 +1,93 @@
+"""Builds the layers of an environment whose recipe has changed, and only those.
+
+A layer's key is written once its steps have succeeded, and removed before they begin: what a
+failed or killed build left is never taken for a layer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from dobby.agent import built, durable, trees
+from dobby.agent.steps import StepFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dobby.agent.steps import Steps
+    from dobby.core.plan import Kind, Layer, Plan
+
+
+def bring_up(
+    kind: Kind, plan: Plan, where: str, sandbox: str, kept: Iterable[str], steps: Steps
+) -> tuple[str, ...]:
+    """Make what `where` holds agree with the plan; the names of the layers that were built.
+
+    What a build wrote into the sandbox is put back when nothing is built: a rerun finds the
+    checkout without it. `kept` are globs of what stays there anyway. Raises StepFailed, OSError."""
+    have = {layer.name: _read_key(where, layer) for layer in plan.layers}
+    first = _first_changed(plan, have)
+    if first == len(plan.layers):
+        built.put_back(where, sandbox)
+        return ()
+    durable.make_dirs(where)
+    built.forget(where)
+    for layer in plan.layers[first:]:
+        _remove_key(where, layer)
+    if first == 0 and (plan.layers[0].fresh or not _counts(plan, have)):
+        trees.remove_tree(where)
+        durable.make_dirs(where)
+    before = built.look(sandbox)
+    for layer in plan.layers[first:]:
+        for step in layer.steps:
+            _run(kind, step, layer, steps)
+        durable.replace(_key_path(where, layer), _encode(layer.key))
+    built.save(where, sandbox, before, kept)
+    return tuple(layer.name for layer in plan.layers[first:])
+
+
+def _counts(plan: Plan, have: Mapping[str, str | None]) -> bool:
+    """Whether what was built before can be brought up to date by its own tool: it was whole."""
+    return have[plan.layers[0].name] is not None and all(map(os.path.exists, plan.proof))
+
+
+def _first_changed(plan: Plan, have: Mapping[str, str | None]) -> int:
+    """The index of the first layer to build; their number when all is as it should be."""
+    if not all(map(os.path.exists, plan.proof)):
+        return 0
+    for index, layer in enumerate(plan.layers):
+        if have[layer.name] != layer.key:
+            return index
+    return len(plan.layers)
+
+
+def _run(kind: Kind, step: tuple[str, ...], layer: Layer, steps: Steps) -> None:
+    try:
+        steps.run(step, layer.cwd, {**steps.env, **dict(layer.variables)})
+    except StepFailed as failed:
+        for said, mend in kind.HINTS:
+            if said in failed.tail:
+                raise steps.fail(f"{mend}\n{failed.tail}", failed.command, failed.code) from None
+        raise
+
+
+def _key_path(where: str, layer: Layer) -> str:
+    return f"{where}/{layer.name}.key"
+
+
+def _read_key(where: str, layer: Layer) -> str | None:
+    data = durable.read(_key_path(where, layer))
+    return None if data is None else data.decode("utf-8", "surrogateescape")
+
+
+def _encode(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")
+
+
+def _remove_key(where: str, layer: Layer) -> None:
+    try:
+        os.unlink(_key_path(where, layer))
+    except FileNotFoundError:
+        return
+    durable.sync_dir(where)
