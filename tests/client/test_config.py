@@ -129,7 +129,7 @@ def test_a_default_host_beside_host_tables_is_explained() -> None:
 def test_an_unknown_key_is_a_warning_in_the_projects_file() -> None:
     options = resolve(project=[pyproject('hots = "x"\nemail = "a@b"\ngrace = 1')])
     assert options.grace_s == 1.0
-    assert options.host == ""
+    assert options.sources["host"] == "default"
     assert "pyproject.toml of main: 'hots' is not known; did you mean host?" in options.warnings
     assert any("'email' belongs in the user's file" in w for w in options.warnings)
 

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# Also bash 3.2 (macOS): no mapfile, no compopt. The candidate's part before "=" stands on the
-# line already, as bash parts words there; one with ":" would be put in wrongly, and is left out.
+# Also bash 3.2 (macOS): no mapfile, and no compopt, without which a directory gets no slash.
+# The candidate's part before "=" stands on the line already, as bash parts words there; one
+# with ":" would be put in wrongly, and is left out.
 BASH = """\
 _dobby() {
     local IFS=$'\\n' line current="${COMP_WORDS[COMP_CWORD]}"
@@ -19,14 +20,17 @@ _dobby() {
     COMPREPLY=()
     while read -r line; do
         case $line in
-            :files) COMPREPLY=($(compgen -f -- "$current")) ;;
+            :files)
+                compopt -o filenames 2>/dev/null
+                COMPREPLY=($(compgen -f -- "$current"))
+                ;;
             *:*) ;;
             --*=*) COMPREPLY+=("${line#*=}") ;;
             *) COMPREPLY+=("$line") ;;
         esac
     done < <(dobby _complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
-complete -o filenames -F _dobby dobby
+complete -F _dobby dobby
 """
 ZSH = """\
 #compdef dobby

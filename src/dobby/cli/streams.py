@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dobby.views.table import Table
 
 _REDRAW_S = 0.1
+_ERASE = "\r\x1b[K"
 
 
 class OutputClosed(Exception):
@@ -102,7 +103,7 @@ class Voice:
 
     def _erase(self) -> None:
         if self._drawn:
-            _write_err("\r\x1b[K")
+            _write_err(_ERASE)
             self._drawn = False
 
 
@@ -126,6 +127,7 @@ def show_error(error: DobbyError, as_json: bool) -> None:
     from dobby.views.log import clean_text
 
     hint = f"\n  {error.hint}" if error.hint else ""
+    _write_err(_ERASE if is_terminal(sys.stderr) else "")  # a line of progress may stand there
     _write_err(clean_text(f"dobby: {error.message}{hint}") + "\n")
 
 
