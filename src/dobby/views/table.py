@@ -173,7 +173,7 @@ def _age(seconds: float) -> str:
 
 def duration_text(seconds: float) -> str:
     """0.4s, 12s, 3m05s, 2h10m, 4d3h."""
-    if seconds < 10:
+    if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:
