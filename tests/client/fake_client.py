@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dobby.cli.main import main
 from dobby.client import Listing, Run
 from dobby.config import resolve
 
@@ -105,3 +106,8 @@ class FakeClient:
 
     def settings(self) -> Any:
         return self._answer("settings", resolve(environ={"DOBBY_HOST": "gpu"}), (), {})
+
+
+def call(*words: str, client: FakeClient | None = None) -> tuple[int, FakeClient]:
+    fake = client or FakeClient()
+    return main(list(words), connect=fake), fake
