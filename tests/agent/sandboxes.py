@@ -183,7 +183,8 @@ class Lab:
 
     def assert_exact(self, at: str = "") -> None:
         """The sandbox holds the commit's files and nothing else, and git is content with it."""
-        assert listing(self.sandbox) == self.expected(at)
+        found, wanted_files = listing(self.sandbox), self.expected(at)
+        assert found == wanted_files, f"{set(found) ^ set(wanted_files)}"
         assert git(self.sandbox, "status", "--porcelain", "--ignored") == ""
         wanted = at or git(self.laptop, "rev-parse", "HEAD")
         assert git(self.sandbox, "rev-parse", "HEAD") == wanted

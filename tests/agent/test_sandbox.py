@@ -194,6 +194,15 @@ def test_the_commit_replaces_a_directory_by_a_file(lab: Lab) -> None:
     assert lab.left() == ["dir/deep/untracked"]
 
 
+@pytest.mark.parametrize("content", ["changed", None])
+def test_no_empty_directory_stays_behind(lab: Lab, content: str | None) -> None:
+    lab.run()
+    put(lab.sandbox, {"dir/deep/c.txt": content})
+    commit(lab.laptop, {"dir/deep/c.txt": None})
+    lab.run()
+    lab.assert_exact()
+
+
 def test_what_the_job_staged_is_undone_and_kept(lab: Lab) -> None:
     lab.run()
     put(lab.sandbox, {"a.txt": "staged", "added": "staged too", "dir/b.txt": None})
@@ -309,69 +318,3 @@ def test_job_owned_left_directory_is_not_followed(lab: Lab, tmp_path: Path) -> N
     lab.run()
     assert lab.left() == ["untracked.txt"]
     assert listing(tmp_path / "elsewhere") == []
-
-
-# --- keep ---
-
-
-def test_kept_files_stay(lab: Lab) -> None:
-    lab.run()
-    put(
-        lab.sandbox,
-        {
-            "ck/1.pt": "1",
-            "ck/note": "n",
-            "dir/x.pt": "x",
-            "far/in/y.pt": "y",
-            "far/in/z": "z",
-            "top.pt": "t",
-        },
-    )
-    before = (lab.sandbox / "ck/1.pt").stat()
-    lab.run(keep=("ck/*.pt", "far/**/*.pt", "*.pt"))
-    assert lab.left() == ["ck/note", "dir/x.pt", "far/in/z"]
-    assert (lab.sandbox / "ck/1.pt").stat() == before
-    assert (lab.sandbox / "far/in/y.pt").read_text() == "y"
-    assert (lab.sandbox / "top.pt").read_text() == "t"
-    lab.run()
-    lab.assert_exact()
-    assert lab.left("run2") == ["ck/1.pt", "far/in/y.pt", "top.pt"]
-
-
-def test_a_kept_directory_keeps_all_below(lab: Lab) -> None:
-    lab.run()
-    put(lab.sandbox, {"ck/deep/1": "1", "ck/2": "2"})
-    assert lab.run(keep=("ck/",)) == "unchanged"
-    assert (lab.sandbox / "ck/deep/1").exists()
-
-
-def test_the_commit_wins_over_what_is_kept(lab: Lab) -> None:
-    lab.run()
-    put(lab.sandbox, {"ck/1": "job's", "ck/2": "job's", "x": "job's", "y/z": "job's", "a.txt": "job's"})
-    commit(lab.laptop, {"ck/1": "laptop's", "x/y": "laptop's", "y": "laptop's"})
-    lab.run(keep=("ck", "x", "y", "a.txt"))
-    assert lab.left() == ["a.txt", "ck/1", "x", "y/z"]
-    assert (lab.sandbox / "ck/2").read_text() == "job's"
-    os.unlink(lab.sandbox / "ck/2")
-    lab.assert_exact()
-
-
-def test_a_kept_file_that_the_commit_no_longer_tracks_stays(lab: Lab) -> None:
-    commit(lab.laptop, {"ck": "first"})
-    lab.run()
-    put(lab.sandbox, {"ck": "job's"})
-    commit(lab.laptop, {"ck": None})
-    lab.run(keep=("ck",))
-    assert (lab.sandbox / "ck").read_text() == "job's"
-
-
-def test_kept_files_survive_a_sandbox_that_is_made_anew(lab: Lab) -> None:
-    lab.run()
-    put(lab.sandbox, {"ck/1": "1", "dir/2": "2", "other.txt": "o"})
-    git(lab.sandbox, "update-ref", "-d", "HEAD")
-    os.unlink(lab.sandbox / ".git/HEAD")
-    os.rename(lab.sandbox / ".git", lab.sandbox / "git")
-    assert lab.run(keep=("ck", "dir/2", "a.txt")).startswith("made anew")
-    assert (lab.sandbox / "ck/1").read_text() == "1"
-    assert (lab.sandbox / "dir/2").read_text() == "2"
-    assert "sandbox/other.txt" in lab.left()

@@ -118,7 +118,8 @@ class Checkout:
             links = self._tree.gitlinks()
             strangers = [link for link in links - self._modules if self._is_used(link)]
             stay, moved = self._clear_untracked((*seen.untracked, *strangers), left, kept)
-            changed.update(dict.fromkeys(strangers))
+            for link in strangers:
+                self._empty_directory(link)
             for rel in seen.tracked:
                 path = None if rel in links else left.take(trees.join(self.rel, rel))
                 changed[rel] = path or changed.get(rel)
@@ -135,6 +136,12 @@ class Checkout:
         if found is None:
             return False
         return not trees.is_dir(self._top + b"/" + path) or bool(trees.entries(self._top + b"/" + path))
+
+    def _empty_directory(self, link: bytes) -> None:
+        """As git leaves it; git also removes its parents with it, and only with it."""
+        path = trees.join(self.rel, link)
+        if trees.look(self._top, path) is None and trees.look(self._top, os.path.dirname(path) or b"."):
+            os.mkdir(self._top + b"/" + path)
 
     def _clear_untracked(
         self, rels: Sequence[bytes], left: Left, kept: Kept

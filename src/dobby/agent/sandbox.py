@@ -60,9 +60,20 @@ class _Sandbox:
             self._make()
             return "new"
         try:
-            return self._renew()
+            return self._renew_closed()
         except Broken as why:
             return self._make_anew(str(why))
+
+    def _renew_closed(self) -> str:
+        """A job may have closed directories to its own account (chmod)."""
+        try:
+            return self._renew()
+        except PermissionError:
+            trees.open_up(self._top)
+        try:
+            return self._renew()
+        except PermissionError as error:
+            raise Broken(f"{os.fsdecode(error.filename or '')} is closed to us") from None
 
     def _pin(self) -> None:
         """The commits are needed from here on, also when a newer run is accepted meanwhile."""

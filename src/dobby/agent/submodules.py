@@ -36,7 +36,7 @@ class Place:
                 )
             self.name = module.name[len(parent.module.name) + 1 :]
             git_dir = parent.git_rel
-        self.git_rel = git_dir + b"/modules/" + _checked(self.name)
+        self.git_rel: bytes = git_dir + b"/modules/" + _checked(self.name)
         self.way_back = b"../" * (self.git_rel.count(b"/") + 1) + self.path
         self.gitfile = b"gitdir: " + b"../" * (self.path.count(b"/") + 1) + self.git_rel + b"\n"
 

@@ -61,7 +61,7 @@ class Worktree:
 
     def _look(self, head: str, wanted: str) -> tuple[Seen | None, bool]:
         """None where the answer cannot be relied on; and whether git has complained."""
-        asked = [_STATUS, _FILES]
+        asked: list[tuple[str, ...]] = [_STATUS, _FILES]
         if head != wanted:
             asked.append((*_ATTRIBUTES_CHANGED, head, wanted, "--", ":(glob)**/.gitattributes"))
         start = os.lseek(self._steps.log_fd, 0, os.SEEK_END)
