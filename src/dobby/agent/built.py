@@ -25,7 +25,7 @@ _NEW, _CHANGED = b"+", b"~"
 def look(sandbox: str) -> Stamps:
     """Every file and symlink of the checkout, by relative path: size and date."""
     top = os.fsencode(sandbox)
-    return {rel: _stamp(top, rel) for rel in _files(top, b"")}
+    return {rel: _stamp(top, rel) for rel in files(top, b"")}
 
 
 def save(where: str, sandbox: str, before: Stamps, kept: Iterable[str]) -> None:
@@ -78,7 +78,8 @@ def _stamp(top: bytes, rel: bytes) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _files(top: bytes, rel: bytes) -> Iterator[bytes]:
+def files(top: bytes, rel: bytes) -> Iterator[bytes]:
+    """Files and symlinks below the directory `rel`, as paths relative to `top`."""
     entries = globs.children(top, rel)
     if rel and any(entry.name == b"CACHEDIR.TAG" for entry in entries):
         return
@@ -86,7 +87,7 @@ def _files(top: bytes, rel: bytes) -> Iterator[bytes]:
         path = trees.join(rel, entry.name)
         if entry.is_dir(follow_symlinks=False):
             if entry.name != b"__pycache__":
-                yield from _files(top, path)
+                yield from files(top, path)
         elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
             yield path
 

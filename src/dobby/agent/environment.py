@@ -190,11 +190,9 @@ def _set_up(job: layout.Job, request: Request, steps: Steps, env: Mapping[str, s
 def _setup_key(sandbox: str, request: Request) -> str:
     """The command, and names and digests of the files on which it depends."""
     top = os.fsencode(sandbox)
-    found = globs.find(top, request.setup_key)
-    files = {rel for rel in found if trees.is_file(top + b"/" + rel)}
-    for rel in found - files:
-        if trees.is_dir(top + b"/" + rel):
-            files |= globs.find(top, [os.fsdecode(rel) + "/**"])
+    files: set[bytes] = set()
+    for rel in globs.find(top, request.setup_key):
+        files.update(built.files(top, rel) if trees.is_dir(top + b"/" + rel) else (rel,))
     parts = [
         (os.fsdecode(rel), sha256(durable.read(os.fsdecode(top + b"/" + rel)) or b"").hexdigest())
         for rel in sorted(files)

@@ -38,6 +38,7 @@ def bring_up(
     if first == 0 and (plan.layers[0].fresh or not _counts(plan, have)):
         trees.remove_tree(where)
         durable.make_dirs(where)
+    _forget_bytecode(where)
     before = built.look(sandbox)
     for layer in plan.layers[first:]:
         for step in layer.steps:
@@ -70,6 +71,14 @@ def _run(kind: Kind, step: tuple[str, ...], layer: Layer, steps: Steps) -> None:
             if said in failed.tail:
                 raise steps.fail(f"{mend}\n{failed.tail}", failed.command, failed.code) from None
         raise
+
+
+def _forget_bytecode(where: str) -> None:
+    """Python takes bytecode for current by its module's size and date in seconds, and uv leaves
+    that of top-level modules behind: one replaced within the second would run as it was."""
+    lib = f"{where}/venv/lib"
+    for python in os.listdir(lib) if os.path.isdir(lib) else ():
+        trees.remove_tree(f"{lib}/{python}/site-packages/__pycache__")
 
 
 def _key_path(where: str, layer: Layer) -> str:
