@@ -117,24 +117,25 @@ class TestOrigin:
 
     @pytest.mark.parametrize("kind", ["branch", "tag", "commit"])
     def test_what_only_origin_has(self, repo: Repo, clone: Clone, kind: str) -> None:
+        clone.git("fetch", "-q")  # FETCH_HEAD exists, and is one that must stay
         repo.git("checkout", "-q", "-b", "late")
         late = repo.commit("late", {"late.txt": "late\n"})
         if kind == "tag":
             repo.git("tag", "-a", "late-tag", "-m", "late")
             repo.git("checkout", "-q", "main")
             repo.git("branch", "-q", "-D", "late")
-        for key, value in {"fetch.writeCommitGraph": "true", "fetch.prune": "true"}.items():
-            clone.git("config", key, value)
-        clone.git("fetch", "-q")  # FETCH_HEAD exists, and is one that must stay
-        clone.git("update-ref", "-d", "refs/remotes/origin/late")
-        clone.git("remote", "set-branches", "origin", "main")
-        clone.git("config", "--add", "remote.origin.fetch", "+refs/heads/late:refs/remotes/origin/late")
+        for key in ("fetch.writeCommitGraph", "fetch.prune", "fetch.pruneTags"):
+            clone.git("config", key, "true")
+        clone.git("config", "remote.origin.tagOpt", "--tags")
+        clone.git("tag", "of-my-own")
+        repo.git("tag", "-f", "unseen", late)
         before = hashes(clone.path)
         revision = {"branch": "late", "tag": "late-tag", "commit": late}[kind]
         taken = taken_from(clone, revision)
         assert (taken.commit, taken.branch) == (late, "late" if kind == "branch" else "")
         checkout = snapshot.open_checkout(clone.path)
         assert snapshot.read_file(checkout, taken, "late.txt") == b"late\n"
+        assert not os.path.exists(f"{taken.objects[0]}/info/commit-graphs")
         assert hashes(clone.path) == before
 
     def test_with_a_git_before_2_29(
