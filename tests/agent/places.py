@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+# For what does not depend on the kind: pip takes seconds to make a venv.
+QUICK = "uv" if UV else "pip"
 needs_uv = pytest.mark.skipif(UV is None, reason="there is no uv here: pip install uv")
 
 # A build backend that needs nothing from anywhere. It writes a file into the checkout, as
@@ -162,3 +164,13 @@ def make_wheel(directory: Path, name: str, version: str) -> Path:
         for inside, text in files.items():
             archive.writestr(inside, text)
     return path
+
+
+def offline(tmp_path: Path, caches: Path) -> Place:
+    """A job whose host, as its settings say, reaches no index but a directory with `tiny` 1 and 2."""
+    wheels = tmp_path / "wheels"
+    for version in ("1", "2"):
+        make_wheel(wheels, "tiny", version)
+    of_pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    of_uv = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
+    return Place(tmp_path, caches, {**of_pip, **of_uv})

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.places import APP, UV, Place, make_wheel, needs_uv
+from tests.agent.places import APP, QUICK, UV, Place, needs_uv, offline
 
 from dobby.agent import built, environment, spawn, survey
 from dobby.agent.steps import StepFailed
@@ -18,14 +18,7 @@ from dobby.core.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-KINDS = [pytest.param("uv", marks=needs_uv), "pip"]
-in_each_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture
-def quick() -> str:
-    """For what does not depend on the kind: pip takes seconds to make a venv."""
-    return "uv" if UV else "pip"
+in_each_kind = pytest.mark.parametrize("kind", [pytest.param("uv", marks=needs_uv), "pip"])
 
 
 @pytest.fixture(scope="session")
@@ -34,18 +27,8 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wheels(tmp_path: Path) -> Path:
-    for version in ("1", "2"):
-        make_wheel(tmp_path / "wheels", "tiny", version)
-    return tmp_path / "wheels"
-
-
-@pytest.fixture
-def place(tmp_path: Path, caches: Path, wheels: Path) -> Place:
-    """A job whose host reaches no index, as its settings say."""
-    offline = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_INDEX": "1"}
-    links = {"PIP_FIND_LINKS": str(wheels), "UV_FIND_LINKS": str(wheels)}
-    return Place(tmp_path, caches, {**offline, **links})
+def place(tmp_path: Path, caches: Path) -> Place:
+    return offline(tmp_path, caches)
 
 
 def no_fork() -> int:
@@ -92,19 +75,19 @@ def test_requirements_are_installed_once(place: Place, kind: str, monkeypatch: p
         place.say(place.prepare(environment=(kind,)), *show)
 
 
-def test_a_failed_build_is_said_and_never_reused(place: Place, quick: str) -> None:
+def test_a_failed_build_is_said_and_never_reused(place: Place) -> None:
     place.write({"requirements.txt": "tiny==1\n"})
-    place.prepare(environment=(quick,))
+    place.prepare(environment=(QUICK,))
     place.write({"requirements.txt": "tiny==3\n"})
     for _ in range(2):
         with pytest.raises(StepFailed) as raised:
-            place.prepare(environment=(quick,))
+            place.prepare(environment=(QUICK,))
         assert raised.value.step == "environment"
         assert "tiny==3" in raised.value.tail
         assert "install" in raised.value.command
         assert raised.value.code
     place.write({"requirements.txt": "tiny==1\n"})
-    place.prepare(environment=(quick,))
+    place.prepare(environment=(QUICK,))
     assert "dependencies built" in place.note
 
 
@@ -137,27 +120,27 @@ def test_a_killed_build_is_never_reused(place: Place, tmp_path: Path, killed_at:
     assert place.say(env, "python", "-c", "import tiny; print(tiny.VERSION)") == "1"
 
 
-def test_an_interpreter_that_the_host_removed_is_noticed(place: Place, quick: str) -> None:
+def test_an_interpreter_that_the_host_removed_is_noticed(place: Place) -> None:
     place.write({"requirements.txt": "tiny\n"})
-    env = place.prepare(environment=(quick,))
-    python = place.root / quick / "venv/bin/python"
+    env = place.prepare(environment=(QUICK,))
+    python = place.root / QUICK / "venv/bin/python"
     python.unlink()
     python.symlink_to("/nonexistent/python3")
-    assert place.prepare(environment=(quick,)) == env
+    assert place.prepare(environment=(QUICK,)) == env
     assert "dependencies built" in place.note
 
 
-def test_a_variable_of_the_host_that_steers_the_installer_counts(place: Place, quick: str) -> None:
+def test_a_variable_of_the_host_that_steers_the_installer_counts(place: Place) -> None:
     place.write({"requirements.txt": "tiny\n"})
     secret = "https://user:canary@example.org/simple"
     for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"):
         place.env[name] = secret
-    place.prepare(environment=(quick,))
+    place.prepare(environment=(QUICK,))
     for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"):
         place.env[name] = "https://example.org/other"
-    place.prepare(environment=(quick,))
+    place.prepare(environment=(QUICK,))
     assert "dependencies built" in place.note
-    keys = list((place.root / quick).glob("*.key"))
+    keys = list((place.root / QUICK).glob("*.key"))
     assert keys
     assert not [key for key in keys if "canary" in key.read_text()]
 
@@ -210,25 +193,25 @@ def test_what_the_build_wrote_into_the_checkout_is_there_on_a_rerun(
     assert made.stat().st_mtime_ns == dated
 
 
-def test_nothing_is_put_back_through_a_symlink(place: Place, quick: str, tmp_path: Path) -> None:
+def test_nothing_is_put_back_through_a_symlink(place: Place, tmp_path: Path) -> None:
     place.write({"requirements.txt": "-e ./app", **{f"app/{k}": v for k, v in APP.items()}})
-    place.prepare(environment=(quick,))
+    place.prepare(environment=(QUICK,))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     place.check_out()
     shutil.rmtree(place.sandbox / "app")
     (place.sandbox / "app").symlink_to(elsewhere)
-    built.put_back(str(place.root / quick), place.job.sandbox)
+    built.put_back(str(place.root / QUICK), place.job.sandbox)
     assert list(elsewhere.iterdir()) == []
 
 
-def test_the_nearest_declaration_above_the_runs_directory_counts(place: Place, quick: str) -> None:
+def test_the_nearest_declaration_above_the_runs_directory_counts(place: Place) -> None:
     place.write(
         {"requirements.txt": "tiny==1\n", "a/requirements.txt": "tiny==2\n", "a/b/x": "", "c/x": ""}
     )
     show = ("python", "-c", "import tiny; print(tiny.VERSION)")
     for dir, version in (("a/b", "2"), ("a", "2"), ("c", "1"), ("", "1")):
-        assert place.say(place.prepare(environment=(quick,), dir=dir), *show) == version
+        assert place.say(place.prepare(environment=(QUICK,), dir=dir), *show) == version
 
 
 @needs_uv
@@ -292,56 +275,3 @@ def test_a_version_managers_shim_is_asked_once(place: Place, tmp_path: Path) -> 
     place.check_out()
     assert [found(), found()] == [os.path.realpath(sys.executable)] * 2
     assert len(asked.read_text().splitlines()) == 2
-
-
-# --- the set-up command ------------------------------------------------------------------
-
-
-def test_setup_runs_every_time_with_the_environment_active(place: Place, quick: str) -> None:
-    place.write({"requirements.txt": "tiny\n", "sub/x": ""})
-    fields = {
-        "environment": (quick,),
-        "dir": "sub",
-        "setup": 'python -c "import tiny" && echo "$PWD $A" >>"$HOME/ran"',
-        "variables": (("A", "b c"),),
-    }
-    for count in (1, 2):
-        place.prepare(**fields)
-        ran = (place.env["HOME"] + "/ran", f"{place.sandbox}/sub b c\n" * count)
-        with open(ran[0]) as file:
-            assert file.read() == ran[1]
-    assert place.notes["setup"] == ""
-
-
-def test_a_failed_setup_is_said(place: Place) -> None:
-    place.write({"a": ""})
-    with pytest.raises(StepFailed) as raised:
-        place.prepare(setup="echo too bad >&2; exit 3")
-    assert (raised.value.step, raised.value.code, raised.value.tail) == ("setup", 3, "too bad")
-
-
-def test_setup_with_a_key_runs_when_that_changes(place: Place) -> None:
-    place.write({"native/a/x.c": "1", "native/y.c": "1", "other": "1"})
-    setup = "echo x >>made; echo . >>$HOME/ran"
-
-    def ran() -> int:
-        place.prepare(setup=setup, setup_key=("native", "other*"))
-        assert (place.sandbox / "made").read_text() == "x\n"
-        with open(place.env["HOME"] + "/ran") as file:
-            return len(file.read().splitlines())
-
-    assert [ran(), ran()] == [1, 1]
-    assert place.notes["setup"] == "unchanged"
-    place.write({"unrelated": "2"})
-    assert ran() == 1
-    place.write({"native/a/x.c": "2"})
-    assert ran() == 2
-    setup += " "
-    assert ran() == 3
-    place.write({"requirements.txt": "tiny\n"})
-    assert ran() == 4
-    setup = "false"
-    with pytest.raises(StepFailed):
-        ran()
-    with pytest.raises(StepFailed):
-        ran()
