@@ -1,0 +1,1 @@
+"""How long things take, as ratios against a floor measured in the same run: `make bench`."""
