@@ -15,6 +15,7 @@ from dobby.core import protocol
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 from dobby.core.names import shown
+from dobby.transport import PATIENCE_S, ended, errors_file, last_words, read_errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,17 +23,27 @@ if TYPE_CHECKING:
 
 PERSIST_S = 600
 LONGEST_SOCKET = 90  # sun_path holds 104 to 108 bytes; ssh adds a suffix of 17 while it binds
+# ConnectTimeout also ends a handshake that stalls. Where a person is there to ask, a jump host's
+# question for a second factor counts towards it.
+CONNECT_S, CONNECT_ASKING_S = 10, 60
 _OPTIONS = (
     *("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"),
     *("-o", "RemoteCommand=none", "-o", "ClearAllForwardings=yes", "-o", "ForwardX11=no"),
     *("-o", "ForwardAgent=no", "-o", "PermitLocalCommand=no"),
 )
+_FAILED = 255  # ssh's own exit code; also where a signal ended the remote program
+_NEVER_IN = (
+    *("resolve hostname", "Name or service not known", "Connection refused", "No route to host"),
+    *("Network is unreachable", "Operation timed out", "Connection timed out", "Bad configuration"),
+    *("Bad owner or permissions", "Connection closed by UNKNOWN", "timed out"),
+)
+_REFUSED = ("Permission denied", "Too many authentication failures", "Host key verification failed")
 
 
 def check_destination(host: str) -> str:
     """`host` when ssh may be given it. Raises UsageError before any connection."""
     bad = not host or host.startswith("-") or any(c.isspace() or not c.isprintable() for c in host)
-    if bad or any(c in host for c in "'\"`$;&|<>()\\"):
+    if bad or not host.isascii() or any(c in host for c in "'\"`$;&|<>()\\") or "@-" in host:
         raise UsageError(
             f"host {shown(host)} is no ssh destination", "give an alias, user@host or ssh://user@host:port"
         )
@@ -53,14 +64,18 @@ class Ssh:
         self.host = host
         self._destination = check_destination(destination)
         self._program = environ.get("DOBBY_SSH") or "ssh"
-        self._batch = "no" if interactive and sys.stdin.isatty() else "yes"
+        self._asks = interactive and sys.stdin.isatty()
         self._socket = _socket_path(self._destination, self._program, environ, warn)
-        self.connected = bool(self._socket)
+        self.patience_s = _patience_s(bool(self._socket), self._asks)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, errors: int) -> subprocess.Popen[bytes]:
         self.connect()
         argv = [*self._argv(), "-T", "--", self._destination, protocol.BOOTSTRAP]
-        return self._popen(argv)
+        pipe = subprocess.PIPE
+        try:
+            return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=errors, env=self._env())
+        except FileNotFoundError:
+            raise _no_ssh(self._program) from None
 
     def connect(self) -> None:
         """Have a master connection, so that a call costs no handshake. Raises Unreachable."""
@@ -70,65 +85,92 @@ class Ssh:
 
         with open(f"{self._socket}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two masters would fight over one socket
-            if _is_live(self._socket):
-                return
-            self._start_master()
+            if not _is_live(self._socket):
+                self._start_master()
 
     def _start_master(self) -> None:
-        import tempfile
-
         options = ("-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST_S}")
-        argv = [*self._argv(), *options, "-N", "-f", "-T", "--", self._destination]
-        with tempfile.TemporaryFile() as said:  # a pipe would stay open as long as the master
-            try:
-                code = subprocess.call(argv, stdin=self._stdin(), stdout=said, stderr=said)
-            except FileNotFoundError:
-                raise _no_ssh(self._program) from None
-            said.seek(0)
-            if code:
-                raise self.explain(said.read().decode("utf-8", "replace"))
-
-    def _stdin(self) -> int | None:
-        return subprocess.DEVNULL if self._batch == "yes" else None
-
-    def _argv(self) -> list[str]:
-        path = self._socket or "none"
-        return [
-            *(self._program, *_OPTIONS, "-o", f"BatchMode={self._batch}"),
-            *("-o", f"ControlPath={path}", "-o", "ControlMaster=no"),
-        ]
-
-    def _popen(self, argv: list[str]) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
+        argv = [*self._argv()[:-2], *options, "-N", "-f", "-T", "--", self._destination]
+        stdin = None if self._asks else subprocess.DEVNULL
+        said = errors_file()  # a pipe would stay open as long as the master
         try:
-            return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe)
+            code = subprocess.call(argv, stdin=stdin, stdout=said, stderr=said, env=self._env())
+            if code:
+                raise self.explain(read_errors(said), code, here=False, called=False)
         except FileNotFoundError:
             raise _no_ssh(self._program) from None
+        finally:
+            os.close(said)
 
-    def explain(self, said: str) -> Unreachable:
-        """ssh's own words, the last of them first."""
-        words = [line.strip() for line in said.splitlines() if line.strip()]
+    def _argv(self) -> list[str]:
+        path = self._socket.replace("%", "%%") or "none"
+        seconds = CONNECT_ASKING_S if self._asks else CONNECT_S
+        return [
+            *(self._program, *_OPTIONS, "-o", f"BatchMode={'no' if self._asks else 'yes'}"),
+            *("-o", f"ConnectTimeout={seconds}", "-o", f"ControlPath={path}", "-o", "ControlMaster=no"),
+        ]
+
+    def _env(self) -> dict[str, str] | None:
+        """BatchMode does not reach the ssh of a jump host, which would ask on /dev/tty."""
+        if self._asks:
+            return None
+        return {**os.environ, "SSH_ASKPASS": "false", "SSH_ASKPASS_REQUIRE": "force"}
+
+    def explain(self, said: str, code: int, here: bool, called: bool = True) -> Unreachable:
+        """ssh's own words. `called`: a call was sent on this session, or was about to be."""
+        what = last_words(said)
         if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-            return Unreachable(
-                f"host {self.host} shows another key than before, and ssh refuses it",
-                "\n".join(words),
+            words = "\n".join(line.strip() for line in said.splitlines() if line.strip())
+            message = f"host {self.host} shows another key than before, and ssh refuses it"
+            return ended(message, words, reached=False)
+        if here and code == _FAILED:
+            return ended(
+                f"the connection to host {self.host} was lost: {what or 'ssh gave no reason'}", reached=True
             )
-        what = words[-1] if words else "the connection ended without an answer"
-        return Unreachable(f"host {self.host} cannot be reached: {what}", _hint(what, self._destination))
+        if code != _FAILED:
+            why = what or "it said nothing"
+            return ended(
+                f"host {self.host} did not run dobby's agent: {why} (exit {code})",
+                f"try `ssh {self._destination} true`",
+                reached=here and code < 0,
+            )
+        never_in = any(words in said for words in (*_NEVER_IN, *_REFUSED))
+        return ended(
+            f"host {self.host} cannot be reached: {what or 'ssh gave no reason'}",
+            _hint(what, self._destination),
+            reached=False,
+            maybe=called and not never_in,
+        )
 
     def shell(self, command: str) -> int:
         self.connect()
         argv = [*self._argv(), "-t", "--", self._destination, f"exec /bin/sh -c '{command}'"]
-        return subprocess.call(argv)
+        return subprocess.call(argv, env=self._env())
 
     def rsync(self) -> tuple[list[str], str]:
+        """rsync puts its idea of a host behind these words, and its remote command behind that:
+        `env`, which then runs that command, so that a destination of any form will do."""
         self.connect()
-        return ["-e", " ".join([*self._argv(), "-T"])], f"{self._destination}:"
+        words = [*self._argv(), "-T", "--", self._destination]
+        return ["-e", " ".join(_for_rsync(word) for word in words)], "env:"
+
+
+def _patience_s(multiplexed: bool, asks: bool) -> float | None:
+    if multiplexed:
+        return PATIENCE_S
+    return None if asks else CONNECT_S + PATIENCE_S
+
+
+def _for_rsync(word: str) -> str:
+    """rsync(1), "--rsh": words are split at spaces; a quote is doubled within its own kind."""
+    return "'" + word.replace("'", "''") + "'" if " " in word or "'" in word else word
 
 
 def _hint(what: str, destination: str) -> str:
     if "Permission denied" in what or "Too many authentication" in what:
-        return f"`ssh {destination}` must log in without a question here; from a terminal dobby lets ssh ask"
+        return (
+            f"`ssh {destination}` must log in without a question here; from a terminal dobby lets ssh ask"
+        )
     if "resolve" in what or "not known" in what:
         return "check the name, or add it to ~/.ssh/config"
     return f"try `ssh {destination}`"
@@ -139,7 +181,7 @@ def _no_ssh(program: str) -> DobbyError:
 
 
 def _is_live(path: str) -> bool:
-    """Whether a master answers at the socket; a stale one is removed."""
+    """Whether a master answers at the socket; a stale one is removed (unix(7))."""
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     probe.settimeout(2)
     try:
@@ -164,33 +206,37 @@ def _socket_path(
 ) -> str:
     """A short path of our own, "" where none can be trusted. It changes with ~/.ssh/config, so
     that an alias that now means another host is never answered by the old one."""
-    folder = _private_dir(environ)
-    if not folder:
-        warn("no private directory for ssh's control socket: each call connects afresh")
-        return ""
     config = os.path.expanduser("~/.ssh/config")
     state = os.stat(config).st_mtime_ns if os.path.exists(config) else 0
-    name = sha256(f"{destination}\0{program}\0{state}".encode()).hexdigest()[:20]
-    path = f"{folder}/{name}"
-    if len(os.fsencode(path)) > LONGEST_SOCKET:
-        warn(f"{folder} is too long for ssh's control socket: each call connects afresh")
-        return ""
-    return path
-
-
-def _private_dir(environ: Mapping[str, str]) -> str:
+    name = sha256(f"{destination}\0{program}\0{state}".encode("utf-8", "surrogateescape")).hexdigest()[:20]
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     for folder in (f"{runtime}/dobby" if runtime else "", f"/tmp/dobby-{os.getuid()}"):  # noqa: S108
         if not folder:
             continue
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            pass
-        except OSError:
-            continue
-        stat = os.lstat(folder)
-        ours = stat.st_uid == os.getuid() and not stat.st_mode & 0o077
-        if ours and not os.path.islink(folder):
-            return folder
+        path = f"{folder}/{name}"
+        problem = "is too long" if len(os.fsencode(path)) > LONGEST_SOCKET else _unfit(folder)
+        if not problem:
+            return path
+        warn(f"warning: {folder} {problem}, so ssh's control socket does not go there")
+    warn("warning: there is no place for ssh's control socket, so each call connects afresh")
+    return ""
+
+
+def _unfit(folder: str) -> str:
+    """What keeps a socket of ours from being made there; "" when nothing does."""
+    if not folder.startswith("/") or any(c.isspace() or c in "\"'\\" for c in folder):
+        return "is no plain path"
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        return f"cannot be made ({error.strerror})"
+    stat = os.lstat(folder)
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        return "is no directory"
+    if stat.st_uid != os.getuid():
+        return "belongs to somebody else"
+    if stat.st_mode & 0o077:
+        return f"is open to others (chmod 700 {folder} mends it)"
     return ""

@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from dobby.shipping import Agent
 
     class Transport(Protocol):
-        """Starts the constant remote command on a host."""
+        """Starts the constant remote command on a host. Within `patience_s` seconds it says
+        `here`; None where a person may be asked something first."""
 
         host: str
-        connected: bool  # a session begins on a connection that stands already
+        patience_s: float | None
 
-        def start(self) -> subprocess.Popen[bytes]:
-            """The running command with pipes on stdin, stdout and stderr. Raises Unreachable."""
+        def start(self, errors: int) -> subprocess.Popen[bytes]:
+            """The running command with pipes on stdin and stdout, and stderr to the descriptor
+            `errors`. Raises Unreachable."""
 
-        def explain(self, said: str) -> Unreachable:
-            """Why a session ended without a reply; `said` is what its stderr gave."""
+        def explain(self, said: str, code: int, here: bool) -> Unreachable:
+            """Why a session ended without a last reply: what its stderr gave, its exit code, and
+            whether the host's sh had answered. `details` are those of `ended`."""
 
         def shell(self, command: str) -> int:
             """Run `command`, text without a user's words or a ', on this terminal: its exit code."""
@@ -38,6 +41,16 @@ if TYPE_CHECKING:
         def rsync(self) -> tuple[list[str], str] | None:
             """Arguments that make rsync go the same way, and the prefix of a remote path; None
             where a copy on this machine needs no rsync."""
+
+
+PATIENCE_S = 30.0
+_SAID_BYTES = 65536
+
+
+def ended(message: str, hint: str = "", *, reached: bool, maybe: bool = False) -> Unreachable:
+    """The error of a session without a last reply. `reached`: the host had answered, so the
+    connection was lost, not refused. `maybe`: whether the call arrived is not known."""
+    return Unreachable(message, hint, reached=reached, maybe=maybe or reached)
 
 
 class Session:
@@ -48,6 +61,7 @@ class Session:
         self._transport = transport
         self._agent = agent
         self._marker = os.urandom(12).hex()
+        self._here = self._replied = False
 
     def call(
         self,
@@ -57,57 +71,141 @@ class Session:
         attached: bytes = b"",
     ) -> dict[str, Any]:
         """The verb's result. Raises the error that the agent answered, or Unreachable when the
-        session ended without a last reply."""
-        process = self._transport.start()
+        session ended without a last reply.
+
+        An agent that fails before its first word was damaged on the host: it is sent again."""
+        first = protocol.frame(protocol.dump_call(verb, dict(args), attached))
         try:
-            first = protocol.dump_call(verb, dict(args), attached)
-            self._send(process, protocol.header(self._agent.digest, self._marker), protocol.frame(first))
-            return self._converse(process, on_reply)
+            return self._attempt(first, on_reply, anew=False)
+        except _Crashed:
+            self._here = False
+        try:
+            return self._attempt(first, on_reply, anew=True)
+        except _Crashed as crash:
+            raise crash.error from None
+
+    def _attempt(self, first: bytes, on_reply: Callable[[str, bytes], Any], anew: bool) -> dict[str, Any]:
+        errors = errors_file()
+        try:
+            process = self._transport.start(errors)
+            try:
+                with _Watchdog(process, self._transport.patience_s) as watchdog:
+                    self._send(process, protocol.header(self._agent.digest, self._marker, anew), first)
+                    result = self._converse(process, on_reply, watchdog)
+                return self._failed(process, errors, watchdog.barked) if result is None else result
+            finally:
+                _end(process)
         finally:
-            _end(process)
+            os.close(errors)
 
     def _converse(
-        self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any]
-    ) -> dict[str, Any]:
+        self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any], watchdog: _Watchdog
+    ) -> dict[str, Any] | None:
+        """The result; None when the stream ended without one."""
         assert process.stdout is not None  # noqa: S101 - it has a pipe
-        marker, answered = self._marker.encode(), False
+        marker = self._marker.encode()
         for line in process.stdout:
-            answered = True
             head = protocol.parse_reply_line(marker, line)
             if head is None:
                 continue  # a login file's words
+            watchdog.rest()
             kind, length = head
             payload = process.stdout.read(length)
             if len(payload) != length:
                 break
+            if kind == protocol.HERE:
+                self._here = True
+                continue
+            if kind == protocol.NEED:
+                self._ship(process, payload.decode("utf-8", "replace"))
+                continue
+            self._replied = True
             if kind == protocol.DONE:
                 result: dict[str, Any] = json.loads(payload)
                 return result
             if kind == protocol.FAIL:
                 raise from_wire(json.loads(payload))
-            if kind == protocol.NEED:
-                self._ship(process, payload.decode("ascii", "replace"))
-                continue
             for part in on_reply(kind, payload) or ():
-                self._send(process, part)
-        error = self._transport.explain(_stderr(process))
-        error.details["connected"] = answered or self._transport.connected
+                if not self._send(process, part):
+                    break  # the host has given up, and says why
+        return None
+
+    def _failed(self, process: subprocess.Popen[bytes], errors: int, barked: bool) -> dict[str, Any]:
+        """Raises what explains a session without a result."""
+        code, said = _exit_code(process), read_errors(errors)
+        if barked:
+            raise ended(
+                f"host {self._transport.host} let us in, but did not answer within "
+                f"{self._transport.patience_s:g} s",
+                "a login file there may start another shell or wait for input; it should do so only "
+                "where a person types (case $- in *i*)",
+                reached=False,
+                maybe=True,
+            )
+        if code == protocol.READ_AS_SCRIPT and not self._here:
+            raise ended(
+                f"host {self._transport.host} has a login file that starts another shell in our place",
+                "it should do so only where a person types: case $- in *i*) exec … ;; esac",
+                reached=False,
+            )
+        error = self._transport.explain(said, code, self._here)
+        if self._here and not self._replied and 0 < code < 255:
+            raise _Crashed(error)
         raise error
 
     def _ship(self, process: subprocess.Popen[bytes], found: str) -> None:
         if found:
             raise _no_python(self._transport.host, found)
-        archive = self._agent.archive()
-        self._send(process, protocol.frame(self._agent.loader()), protocol.frame(archive))
+        self._send(process, protocol.frame(self._agent.loader()), protocol.frame(self._agent.archive()))
 
-    def _send(self, process: subprocess.Popen[bytes], *parts: bytes) -> None:
+    def _send(self, process: subprocess.Popen[bytes], *parts: bytes) -> bool:
+        """False when the host has closed its end; what it said before that is read next."""
         assert process.stdin is not None  # noqa: S101 - it has a pipe
         try:
             for part in parts:
                 process.stdin.write(part)
             process.stdin.flush()
         except BrokenPipeError:
-            return  # what the host said before it closed the pipe is read next
+            return False
+        return True
+
+
+class _Crashed(Exception):
+    """The agent ended before its first word; `error` says how."""
+
+    def __init__(self, error: Unreachable) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class _Watchdog:
+    """Ends a session whose host does not say `here`: a shell there swallows what we send."""
+
+    def __init__(self, process: subprocess.Popen[bytes], patience_s: float | None) -> None:
+        self.barked = False
+        self._process = process
+        self._timer = None
+        if patience_s is not None:
+            from threading import Timer  # subprocess has imported it already
+
+            self._timer = Timer(patience_s, self._bark)
+            self._timer.daemon = True
+
+    def __enter__(self) -> _Watchdog:
+        if self._timer:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _bark(self) -> None:
+        self.barked = True
+        self._process.kill()
 
 
 def _no_python(host: str, found: str) -> DobbyError:
@@ -116,29 +214,41 @@ def _no_python(host: str, found: str) -> DobbyError:
     what = f"only {', '.join(others)}, older than {oldest}" if others != ["none"] else "no python3"
     return DobbyError(
         f"host {host} has {what}",
-        f"install Python {oldest} or later there, or name one in ~/.dobby/config.toml: python = \"/path/to/python3\"",
+        f"install Python {oldest} or later there, or name one in ~/.dobby/config.toml: "
+        'python = "/path/to/python3"',
     )
 
 
-def _stderr(process: subprocess.Popen[bytes]) -> str:
-    """What the session's end said. A process left behind may hold the pipe open, so its end is
-    awaited for an instant only."""
-    import select
+def errors_file() -> int:
+    """A descriptor for a program's stderr: a file, because a pipe that nobody reads stalls who
+    writes much, and one that a process left behind holds open never ends."""
+    try:
+        return os.memfd_create("stderr")
+    except (AttributeError, OSError):  # not Linux
+        import tempfile
 
-    assert process.stderr is not None  # noqa: S101 - it has a pipe
-    process.wait()
-    said, fd = b"", process.stderr.fileno()
-    while select.select([fd], [], [], 0.2)[0]:
-        part = os.read(fd, 65536)
-        if not part:
-            break
-        said += part
-    return said.decode("utf-8", "replace")
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+
+
+def read_errors(errors: int) -> str:
+    """The end of what was said."""
+    size = os.fstat(errors).st_size
+    return os.pread(errors, _SAID_BYTES, max(0, size - _SAID_BYTES)).decode("utf-8", "replace")
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int:
+    """Its stdout has ended, so it is about to."""
+    try:
+        return process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Close our ends; the agent sees that its caller has gone. Its exit code says nothing."""
-    for pipe in (process.stdin, process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout):
         try:
             if pipe is not None:
                 pipe.close()
@@ -164,7 +274,7 @@ class Local:
     what a login would set as well, and PATH without an active virtual environment."""
 
     host = "local"
-    connected = True
+    patience_s = PATIENCE_S
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
@@ -173,23 +283,29 @@ class Local:
             path = environ.get("PATH", "").split(":")
             self._env["PATH"] = ":".join(p for p in path if p != f"{active}/bin")
 
-    def start(self) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
+    def start(self, errors: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["/bin/sh", "-c", protocol.BOOTSTRAP],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             env=self._env,
             cwd="/",
             start_new_session=True,
         )
 
-    def explain(self, said: str) -> Unreachable:
-        return Unreachable(f"the agent on this machine did not answer: {said.strip() or 'no reason given'}")
+    def explain(self, said: str, code: int, here: bool) -> Unreachable:
+        why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
+        return ended(f"the agent on this machine ended without an answer: {why}", reached=code < 0)
 
     def shell(self, command: str) -> int:
         return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
 
     def rsync(self) -> None:
         return None
+
+
+def last_words(said: str) -> str:
+    """The last line that is not empty."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -2,46 +2,100 @@
 
 Finds in sys.argv dobby's directory, the call's marker and the digest; in `f` the rest of stdin
 (archive length, newline, archive); in `q` the call that had arrived before. Verifies, unpacks,
-compiles, renames into place, and then serves the call: one round trip for all. It stands alone:
+compiles, moves into place, and then serves the call: one round trip for all. It stands alone:
 nothing of dobby can be imported yet.
 """
 
 import compileall
+import glob
 import hashlib
 import io
 import json
 import os
 import shutil
 import sys
+import time
 import zipfile
+
+MADE_AT = 946684800  # as shipping.MADE_AT, which the agent compares when it starts
+ABANDONED_S = 3600.0
 
 home, marker, digest = sys.argv[1:4]
 
 
-def refuse(message, hint=""):  # type: ignore[no-untyped-def]
+def refuse(message: str, hint: str = "") -> None:
     """Answer `fail` in the protocol's frame and end."""
     reply = json.dumps({"kind": "failed", "message": message, "hint": hint}).encode()
     os.write(1, b"\n%b fail %d\n%b" % (marker.encode(), len(reply), reply))
     sys.exit(0)
 
 
-def install(archive, target):  # type: ignore[no-untyped-def]
-    """Unpack beside `target`, compile, note the interpreter, rename."""
+def install(archive: bytes, target: str) -> None:
+    """Unpack beside `target` and compile; then move into place: the whole, or where an agent is
+    already (damaged, of another interpreter, or a caller was faster) file by file, because
+    a living supervisor may import from it at any moment. The interpreter's note comes last."""
     temp = f"{target}.{os.getpid()}.new"
     os.makedirs(temp, 0o700)
     try:
         zipfile.ZipFile(io.BytesIO(archive)).extractall(temp)
-        compileall.compile_dir(temp, quiet=2, workers=1)
-        with open(f"{temp}/python", "w") as file:
-            file.write(os.path.realpath(sys.executable) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.isdir(target):  # damaged, or made for an interpreter that is gone
-            os.rename(target, f"{temp}.old")
-        os.rename(temp, target)
+        for path in files(temp):
+            os.utime(path, (MADE_AT, MADE_AT))
+        compileall.compile_dir(temp, ddir=target, quiet=2, workers=1)
+        note_interpreter(f"{temp}/python")
+        if not renamed(temp, target):
+            for path in sorted(files(temp), key=lambda path: path == f"{temp}/python"):
+                place = target + path[len(temp) :]
+                os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+                os.replace(path, place)
     finally:
         shutil.rmtree(temp, ignore_errors=True)
-        shutil.rmtree(f"{temp}.old", ignore_errors=True)
+
+
+def renamed(temp: str, target: str) -> bool:
+    try:
+        os.rename(temp, target)
+    except OSError:
+        if os.path.isdir(target):
+            return False
+        raise
+    return True
+
+
+def files(folder: str) -> list[str]:
+    return [f"{base}/{name}" for base, _, names in os.walk(folder) for name in names]
+
+
+def note_interpreter(path: str) -> None:
+    """Durable, and never older than the settings, which might name another."""
+    with open(path, "w") as file:
+        file.write(os.path.realpath(sys.executable) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        latest = os.stat(f"{home}/config.toml").st_mtime
+    except OSError:
+        return
+    if latest > time.time():
+        os.utime(path, (latest, latest))
+
+
+def sweep(folder: str) -> None:
+    """Remove what installations left that were killed."""
+    for path in glob.glob(f"{glob.escape(folder)}/*.new"):
+        try:
+            abandoned = os.stat(path).st_mtime < time.time() - ABANDONED_S
+        except FileNotFoundError:
+            continue
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_if_empty(*folders: str) -> None:
+    for folder in folders:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
 
 
 os.umask(0o077)
@@ -51,15 +105,16 @@ if hashlib.sha256(archive).hexdigest() != digest:
     refuse("the agent did not arrive whole", "repeat the command: nothing was started")
 target = f"{home}/agent/{digest}"
 try:
-    os.makedirs(home, 0o700, exist_ok=True)
+    os.makedirs(f"{home}/agent", 0o700, exist_ok=True)
     os.chmod(home, 0o700)
+    sweep(f"{home}/agent")
     install(archive, target)
 except OSError as error:
-    if not os.path.exists(f"{target}/python"):  # else another caller was faster
-        refuse(
-            f"dobby could not be put into {home} on {os.uname().nodename}: {error.strerror or error}",
-            "make room there, or set DOBBY_HOME on the host to a place that can be written",
-        )
+    remove_if_empty(f"{home}/agent", home)
+    refuse(
+        f"dobby could not be put into {home} on {os.uname().nodename}: {error.strerror or error}",
+        "make room there, or set DOBBY_HOME on the host to a place that can be written",
+    )
 sys.path.insert(0, target)
 from dobby.agent.main import main  # noqa: E402
 

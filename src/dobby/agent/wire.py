@@ -31,6 +31,16 @@ class Wire:
             raise cut()
         return data
 
+    def check_caller(self) -> None:
+        """Raises DobbyError when the caller has gone, which it may have done in the midst of a
+        long step: what it was not told of, it should not find running."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        if poll.poll(0) and not self._source.peek(1):  # type: ignore[attr-defined]
+            raise DobbyError("the caller has gone, so nothing was started")
+
     def read_frames(self) -> Callable[[int], bytes]:
         """A reader of one byte stream that comes as frames and ends with an empty one."""
         rest = memoryview(b"")

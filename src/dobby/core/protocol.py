@@ -2,13 +2,17 @@
 
 The remote command is constant, so that no shell, of whatever kind, ever sees a user's text:
 POSIX sh in single quotes, on one line, without ' \\ or !, which fish, tcsh and bash all pass
-on untouched. It reads one line, `dobby1 DIGEST MARKER`, and runs the agent of that digest.
-Where there is none it answers `need`, and the caller sends a loader and the archive on
-the same stream; the call, sent before, is kept meanwhile.
+on untouched. It reads one line, says `here`, and runs the agent of that digest. Where there is
+none it answers `need`, and the caller sends a loader and the archive on the same stream; the
+call, sent before, is kept meanwhile.
 
     caller  header line; frame(call)         frame = decimal length, newline, bytes
     host    reply…                           reply = MARKER SPACE kind SPACE length, newline, bytes
     caller  only when answered `need`: frame(loader) archive; when answered `ask`: a frame
+
+The header line is `exit 64 #dobby1 DIGEST MARKER [anew]`: where a login file puts another shell
+in our sh's place, that shell reads the stream as a script, and ends before the call's words.
+With `anew` an agent that is there is not used: it has failed.
 
 A call is a JSON line `{"verb", "args"}`, then any bytes that the verb takes (a pack).
 Whatever stands before a marker was printed by login files and is passed over. Results come
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 9)
 
+READ_AS_SCRIPT = 64  # the exit code of another shell that read the header
+
 # kinds of reply
+HERE = "here"  # the first reply: our sh runs, whatever login files did
 NEED = "need"  # the agent is absent: send it
 ASK = "ask"  # a question about objects; answered by one frame
 SAY = "say"  # progress, for a person
@@ -36,32 +43,36 @@ DONE = "done"  # the result, JSON; the last reply
 FAIL = "fail"  # the error, JSON; the last reply
 FINAL = (DONE, FAIL)
 
-# Read by hand: `python` of the host's settings; then the usual names, newest first.
-# $p is set by the agent's own note of its interpreter, or by the search.
+# `python` of the host's settings is read by hand ($y is its quote); then come the usual names,
+# newest first. The agent's own note of its interpreter saves that search, unless the settings
+# are newer. "anew" is $w.
 BOOTSTRAP = (
     "exec /bin/sh -c '"
     "umask 077; "
-    'IFS=" " read -r v a m || exit 65; '
-    '[ "$v" = dobby1 ] || exit 65; '
-    'd=${DOBBY_HOME:-$HOME/.dobby}; '
-    'if [ -r "$d/agent/$a/python" ] && IFS= read -r p <"$d/agent/$a/python" && [ -x "$p" ]; '
+    'IFS=" " read -r x y v a m w || exit 65; '
+    '[ "$v" = "#dobby1" ] || exit 65; '
+    'echo; echo "$m here 0"; '
+    'd=${DOBBY_HOME:-$HOME/.dobby}; n="$d/agent/$a/python"; '
+    'if [ "$w" = anew ] || [ "$d/config.toml" -nt "$n" ]; then :; '
+    'elif [ -r "$n" ] && IFS= read -r p <"$n" && [ -x "$p" ]; '
     'then exec "$p" -I -S "$d/agent/$a/main.py" "$d" "$m"; fi; '
     's=; if [ -r "$d/config.toml" ]; then while IFS=" =" read -r k x; do '
-    'case "$k" in python) s=${x#?}; s=${s%?};; "["*) break;; esac; done <"$d/config.toml"; fi; '
+    'case "$k" in python) y=${x%"${x#?}"}; s=${x#?}; s=${s%%"$y"*}; '
+    'case "$s" in "~/"*) s=$HOME/${s#??};; esac;; "["*) break;; esac; done <"$d/config.toml"; fi; '
     'o=; for p in "$s" python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do '
     'if [ -n "$p" ] && command -v "$p" >/dev/null 2>&1; then '
     'if "$p" -I -S -c "import sys;sys.exit(sys.version_info<(3,9))" >/dev/null 2>&1; then '
-    'echo; echo "$m need 0"; '
+    'echo "$m need 0"; '
     'exec "$p" -I -S -c "import sys;f=sys.stdin.buffer;q=f.read(int(f.readline()));'
     'exec(f.read(int(f.readline())))" "$d" "$m" "$a"; fi; '
     'o="$o $p"; fi; done; '
-    'o=${o:-none}; echo; echo "$m need ${#o}"; printf %s "$o"; exit 66'
+    'o=${o:-none}; echo "$m need ${#o}"; printf %s "$o"; exit 66'
     "'"
 )
 
 
-def header(digest: str, marker: str) -> bytes:
-    return f"dobby1 {digest} {marker}\n".encode()
+def header(digest: str, marker: str, anew: bool = False) -> bytes:
+    return f"exit {READ_AS_SCRIPT} #dobby1 {digest} {marker}{' anew' if anew else ''}\n".encode()
 
 
 def frame(data: bytes) -> bytes:
