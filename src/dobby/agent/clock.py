@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 
 
 def now() -> str:
@@ -22,15 +23,22 @@ def machine_id() -> str:
 
 
 def boot_id() -> str:
-    """Changes with every boot: random on Linux (random(4)); elsewhere the time of the boot."""
-    text = _first_line("/proc/sys/kernel/random/boot_id")
-    if text:
-        return text
+    """Changes with every boot, and at no other time (random(4) on Linux)."""
+    return _first_line("/proc/sys/kernel/random/boot_id") or _ask_sysctl()
+
+
+@lru_cache(maxsize=1)
+def _ask_sysctl() -> str:
+    """macOS has an id for the boot; others tell when it was. "unknown" never changes: then a
+    reboot is not noticed as such, and pids alone tell what lives."""
     from dobby.agent import spawn
 
-    argv = ["sysctl", "-n", "kern.boottime"]
-    code, out, _ = spawn.capture(argv, cwd="/", env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
-    return out.decode("ascii", "replace").strip() if code == 0 else "unknown"
+    env = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
+    for name in ("kern.bootsessionuuid", "kern.boottime"):
+        code, out, _ = spawn.capture(["sysctl", "-n", name], cwd="/", env=env)
+        if code == 0 and out.strip():
+            return out.decode("ascii", "replace").strip()
+    return "unknown"
 
 
 def _first_line(path: str) -> str:

@@ -9,17 +9,19 @@ from dobby.agent import clock, durable, locks, members, processes, store
 from dobby.core import events as ev
 from dobby.core import layout
 from dobby.core import status as st
+from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
     from dobby.agent.store import Stored
+    from dobby.core.record import Record
 
 UNACKNOWLEDGED_S = 600.0
 
 
-def conclude(stored: Stored, cause: st.Record, duration_s: Optional[float] = None) -> st.Final:
+def conclude(stored: Stored, cause: Record, duration_s: Optional[float] = None) -> st.Final:
     """Collect the outputs and create the final state. `cause` is how the command ended, or
     what kept it from starting. The caller holds the run's lock."""
     started = next((e for e in stored.events if e["kind"] == ev.STARTED), None)
@@ -31,17 +33,28 @@ def conclude(stored: Stored, cause: st.Record, duration_s: Optional[float] = Non
 
 
 def _final(
-    stored: Stored, cause: st.Record, started: Optional[dict[str, Any]], duration_s: Optional[float]
+    stored: Stored, cause: Record, started: Optional[dict[str, Any]], duration_s: Optional[float]
 ) -> st.Final:
-    times = {
+    times: dict[str, Any] = {
         "finished_at": clock.now(),
         "started_at": started["at"] if started else None,
         "duration_s": duration_s,
         "log_offset": started["log_offset"] if started else None,
     }
-    if isinstance(cause, (st.Rebooted, st.SupervisorKilled)):
+    stop = store.read_stop(stored.run)
+    if isinstance(cause, st.Rebooted):
         return st.Lost(cause=cause, **times)
-    return st.from_exit(cause, store.read_stop(stored.run), **times)
+    if isinstance(cause, st.SupervisorKilled) and not (stop and _was_ended(stored)):
+        return st.Lost(cause=cause, **times)
+    ended = store.read_exit(stored.run)
+    if ended is not None and not ended.stop_asked:
+        stop = None  # it came too late: the command had ended
+    return st.from_exit(cause, stop, **times)
+
+
+def _was_ended(stored: Stored) -> bool:
+    """Whether a stop found the run alive and ended it."""
+    return any(event["kind"] == ev.STOPPING for event in stored.events)
 
 
 def _keep_outputs(stored: Stored) -> None:
@@ -54,22 +67,39 @@ def _keep_outputs(stored: Stored) -> None:
     try:
         for glob in stored.request.output:
             if not sandbox.collect(job.sandbox, [glob], stored.run.outputs):
-                store.append(stored.run, ev.NOTE, text=f"no file matched the output {glob}")
+                store.note(stored.run, f"no file matched the output {glob}")
     except OSError as error:
-        store.append(stored.run, ev.NOTE, text=f"outputs were not all kept: {error}")
+        store.note(stored.run, f"outputs were not all kept: {error}")
 
 
 def read_holder(job: layout.Job) -> str:
     """The id of the run that took the label's lock last, "" when none ever did."""
-    return (durable.read(job.holder) or b"").decode().strip()
+    return (durable.read(job.holder) or b"").decode("ascii", "replace").strip()
+
+
+def is_over(job: layout.Job, but: str = "") -> bool:
+    """Whether the run that held the label last is final, settled if need be, or has the id `but`.
+    The label's lock alone does not tell: where supervisor and wrapper were killed, a process that
+    has closed all its descriptors may live on. The caller holds the label's lock."""
+    holder = read_holder(job)
+    if holder in ("", but) or os.path.exists(job.run(holder).final):
+        return True
+    try:
+        stored = store.load(job.run(holder))
+    except DobbyError:  # unreadable: nothing of it can be told, and `list` names it
+        return True
+    return stored is None or settle(stored).final is not None
 
 
 def settle(stored: Stored) -> Stored:
     """If nobody carries this run any more, make it final by what can be proved; the run as it
     is known afterwards. A run whose wrapper or processes live goes on, and stays live.
 
-    A run of another machine is not judged from here."""
-    if stored.final is not None or not _is_ours(stored):
+    A run of another machine is not judged from here. The lock is taken only where there is
+    something to write: who follows the run is woken by that."""
+    if stored.final is not None or not is_of_here(stored) or locks.is_held(stored.run.lock):
+        return stored
+    if _goes_on(stored):
         return stored
     fd = locks.take(stored.run.lock, wait=False)
     if fd is None:
@@ -78,33 +108,38 @@ def settle(stored: Stored) -> Stored:
         fresh = store.load(stored.run)
         if fresh is None or fresh.final is not None:
             return fresh or stored
-        return _settle_unheld(fresh)
+        proved = proven_end(fresh)
+        if proved is None:
+            return fresh
+        conclude(fresh, *proved)
+        return store.load(fresh.run) or fresh
     finally:
         locks.release(fd)
 
 
-def _is_ours(stored: Stored) -> bool:
+def is_of_here(stored: Stored) -> bool:
+    """Whether this machine may judge the run: it is carried here, or by nobody yet."""
     carrier = stored.supervisor()
     return carrier is None or carrier.machine == clock.machine_id()
 
 
-def _settle_unheld(stored: Stored) -> Stored:
-    if not stored.events and _is_young(stored.run):
-        return stored  # accepted, never acknowledged: its caller may yet ask again
-    proved = proven_end(stored)
-    if proved is None:
-        return stored
-    conclude(stored, *proved)
-    return store.load(stored.run) or stored
+def _goes_on(stored: Stored) -> bool:
+    """Whether a run that no supervisor carries is to be left alone for now."""
+    if not stored.events:
+        return _is_young(stored.run)  # accepted, never acknowledged: its caller may yet ask again
+    return stored.wrapper() is not None and proven_end(stored) is None
 
 
 def _is_young(run: layout.Run) -> bool:
     return time.time() - os.stat(run.request).st_mtime < UNACKNOWLEDGED_S
 
 
-def proven_end(stored: Stored) -> Optional[tuple[st.Record, Optional[float]]]:
+def proven_end(stored: Stored) -> Optional[tuple[Record, Optional[float]]]:
     """How a run that no supervisor carries has ended, and the command's seconds if they are
-    known; None while it goes on without one. The caller holds the run's lock."""
+    known; None while it goes on without one.
+
+    Ends the steps of a preparation that nobody waits for: where no command was started, the
+    caller holds the run's lock."""
     carrier, wrapper = stored.supervisor(), stored.wrapper()
     if carrier and carrier.boot != clock.boot_id():
         return _recorded(stored) or (st.Rebooted(), None)
@@ -112,13 +147,13 @@ def proven_end(stored: Stored) -> Optional[tuple[st.Record, Optional[float]]]:
         return _recorded(stored)
     scope = members.scope_of(stored.run, wrapper)
     if wrapper is None:
-        members.end(scope, 0.0)  # steps of a preparation that nobody waits for
+        members.end(scope, 0.0)
     elif not _recorded(stored) and members.find(scope):
         return None
     return _recorded(stored) or (st.SupervisorKilled(), None)
 
 
-def _recorded(stored: Stored) -> Optional[tuple[st.Record, Optional[float]]]:
+def _recorded(stored: Stored) -> Optional[tuple[Record, Optional[float]]]:
     """What the wrapper wrote about the command's end."""
-    content = store.read_exit(stored.run)
-    return (st.parse_cause(content["cause"]), content.get("duration_s")) if content else None
+    ended = store.read_exit(stored.run)
+    return (ended.cause, ended.duration_s) if ended else None

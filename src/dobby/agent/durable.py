@@ -1,11 +1,13 @@
 """State files that are old or new, never torn, whatever happens in between.
 
 Temp file, fsync, rename (or link), fsync of the directory. Success is claimed only after
-the last of them.
+the last of them. What must be written even on a full disk has its space set aside beforehand
+(`reserve`).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_SPARE_BYTES = 16384
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # of a directory: not a thing on this filesystem
 
 
 def make_dirs(path: str) -> None:
@@ -27,12 +31,17 @@ def make_dirs(path: str) -> None:
         make_dirs(path)
         return
     os.chmod(path, 0o700)
+    sync_dir(os.path.dirname(path))
 
 
 def sync_dir(path: str) -> None:
+    """Make the names in a directory durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
     finally:
         os.close(fd)
 
@@ -55,7 +64,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 def replace(path: str, data: bytes) -> None:
     """Write `path` whole, durably; what stood there before is replaced."""
-    temp = f"{path}.{os.getpid()}.tmp"
+    temp = _temp(path)
     try:
         write_new(temp, data)
         os.rename(temp, path)
@@ -66,10 +75,13 @@ def replace(path: str, data: bytes) -> None:
 
 
 def create(path: str, data: bytes) -> bool:
-    """Create `path` whole and durably, once: False when it exists already (link(2))."""
-    temp = f"{path}.{os.getpid()}.tmp"
+    """Create `path` whole and durably, once: False when it exists already (link(2)).
+
+    Uses the space that `reserve` set aside for it; then there may be one writer at a time."""
+    temp = _fill_spare(path, data) or _temp(path)
     try:
-        write_new(temp, data)
+        if temp != _spare(path):
+            write_new(temp, data)
         os.link(temp, path)
         created = True
     except FileExistsError:
@@ -78,6 +90,38 @@ def create(path: str, data: bytes) -> bool:
         _discard(temp)
     sync_dir(os.path.dirname(path))
     return created
+
+
+def reserve(path: str) -> None:
+    """Set aside the space (blocks and an inode) that `create(path, …)` will need."""
+    write_new(_spare(path), bytes(_SPARE_BYTES))
+
+
+def _fill_spare(path: str, data: bytes) -> str:
+    """The file with the reserved space, now holding `data`; "" where there is none to be used."""
+    spare = _spare(path)
+    try:
+        fd = os.open(spare, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return ""
+    try:
+        if os.fstat(fd).st_nlink > 1:  # it is `path` already: a crash came before its unlink
+            return ""
+        write_all(fd, data)
+        os.ftruncate(fd, len(data))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return spare
+
+
+def _spare(path: str) -> str:
+    return f"{path}.spare"
+
+
+def _temp(path: str) -> str:
+    """A name that nobody else uses: not even who had our pid before, and was killed."""
+    return f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 def append(path: str, line: bytes) -> None:
@@ -103,7 +147,7 @@ def read(path: str) -> bytes | None:
     """The bytes of a file, None where there is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         parts = []

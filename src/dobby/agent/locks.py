@@ -64,10 +64,13 @@ def _share(fd: int) -> bool:
 
 
 def is_held(path: str) -> bool:
-    """Whether a living process holds the lock; False when there is no such file."""
+    """Whether a living process holds the lock; False when there is no such file.
+
+    Opened to read: who watches the file for its holder's end (watch.py) is woken by the close
+    of a writer, and must not be woken by those who only look."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         return not _share(fd)

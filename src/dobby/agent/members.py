@@ -8,89 +8,101 @@ import signal
 import time
 
 from dobby.agent import processes
-from dobby.core import layout
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Optional
 
     from dobby.agent.processes import Identity, Process
+    from dobby.core import layout
 
 KILL_ROUNDS_S = 5.0
 _STEP_S = 0.01
-_LOCK = re.compile(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z")
+_LOCK = re.compile(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z|/steward[^/]*\.lock\Z")
 
 
 class Scope(Record):
-    """What tells a run's processes: its id in their environment, or descent from `wrapper`.
+    """What tells a run's processes: its id in their environment, or descent from `root`: the
+    wrapper, or the supervisor while it prepares. The root itself is not counted.
 
-    `spare` are pids never counted: the caller itself and the run's own supervisor;
-    `own_locks` the real paths of the run's and its label's locks."""
+    `own_locks` are the real paths of the run's and its label's locks."""
 
     run_id: str
-    wrapper: Optional[Identity]
-    spare: frozenset[int]
+    root: Optional[Identity]
     own_locks: frozenset[str]
 
 
-def scope_of(run: layout.Run, wrapper: Optional[Identity], *spare: int) -> Scope:
-    """The scope of a run whose wrapper, if it has one yet, is `wrapper`."""
+class _Look(Record):
+    """One look at the process table. `groups` are process groups that hold nothing but members."""
+
+    members: list[Process]
+    groups: frozenset[int]
+
+
+def scope_of(run: layout.Run, root: Optional[Identity]) -> Scope:
+    """The scope of a run whose wrapper, if it has one yet, is `root`."""
     return Scope(
         run_id=run.run_id,
-        wrapper=wrapper,
-        spare=frozenset((os.getpid(), *spare)),
+        root=root,
         own_locks=frozenset(map(os.path.realpath, (run.lock, run.job.lock))),
     )
 
 
 def find(scope: Scope) -> list[Process]:
-    """The run's living processes, the wrapper left out: it must outlive them, to record how
-    the command ended. Never another run's supervisor, nor what lives below it (a job may
-    call dobby itself): such a one is known by the lock that it holds."""
+    """The run's living processes. The wrapper is left out: it must outlive them, to record how
+    the command ended. Never another run's supervisor or the steward, nor what lives below it (a
+    job may call dobby itself): such a one is known by the lock that it holds. Never ourselves."""
+    return _look(scope).members
+
+
+def named(found: Iterable[Process]) -> str:
+    """Processes for a message: "sleep (pid 12), python3 (pid 13)"."""
+    return ", ".join(f"{process.name} (pid {process.pid})" for process in found)
+
+
+def _look(scope: Scope) -> _Look:
     table = processes.table()
     children: dict[int, list[Process]] = {}
     for process in table:
         children.setdefault(process.parent, []).append(process)
     found: dict[int, Process] = {}
-    others: set[int] = set()
-    wrapper = scope.wrapper.pid if scope.wrapper and processes.is_alive(scope.wrapper) else None
-    if wrapper is not None:
-        _descend(wrapper, children, scope, found, others)
+    never = {os.getpid()}
+    if scope.root is not None and processes.is_alive(scope.root):
+        never.add(scope.root.pid)
+        _descend(scope, children, found, never)
     entry = b"DOBBY_RUN_ID=" + scope.run_id.encode()
     for process in table:
-        if process.pid in found or process.pid in others or process.pid in scope.spare:
+        if process.pid in found or process.pid in never:
             continue
-        if process.pid != wrapper and processes.environment_holds(process.pid, entry):
+        if processes.environment_holds(process.pid, entry):
             found[process.pid] = process
-    return list(found.values())
+    foreign = {process.group for process in table if process.pid not in found}
+    groups = {process.group for process in found.values()} - foreign
+    return _Look(members=list(found.values()), groups=frozenset(groups))
 
 
 def _descend(
-    pid: int,
-    children: dict[int, list[Process]],
-    scope: Scope,
-    found: dict[int, Process],
-    others: set[int],
+    scope: Scope, children: dict[int, list[Process]], found: dict[int, Process], never: set[int]
 ) -> None:
-    for child in children.get(pid, ()):
-        if child.pid in scope.spare or child.pid in found:
+    """Put the root's descendants into `found`, and into `never` those of other runs."""
+    assert scope.root is not None  # noqa: S101 - the caller looked
+    below = [(child, False) for child in children.get(scope.root.pid, ())]
+    while below:
+        process, is_others = below.pop()
+        if process.pid in never:
             continue
-        if is_other_run(child.pid, scope.own_locks):
-            _collect(child.pid, children, others)
-            continue
-        found[child.pid] = child
-        _descend(child.pid, children, scope, found, others)
-
-
-def _collect(pid: int, children: dict[int, list[Process]], into: set[int]) -> None:
-    into.add(pid)
-    for child in children.get(pid, ()):
-        _collect(child.pid, children, into)
+        is_others = is_others or is_other_run(process.pid, scope.own_locks)
+        if is_others:
+            never.add(process.pid)
+        else:
+            found[process.pid] = process
+        below += [(child, is_others) for child in children.get(process.pid, ())]
 
 
 def is_other_run(pid: int, own_locks: frozenset[str]) -> bool:
-    """Whether `pid` belongs to another run: it holds a label's or a run's lock, not ours."""
+    """Whether `pid` belongs to another run, or is the steward: by the locks that it holds."""
     held = (path for path in processes.held_locks(pid) if _LOCK.search(path))
     return any(path not in own_locks for path in held)
 
@@ -98,26 +110,42 @@ def is_other_run(pid: int, own_locks: frozenset[str]) -> bool:
 def end(scope: Scope, grace_s: float) -> list[Process]:
     """SIGINT and SIGCONT to everything, wait, then SIGKILL until nothing of the run is left.
 
-    `grace_s` in seconds, by a monotonic clock. The survivors are returned: [] is the
-    promise that stop makes."""
+    `grace_s` in seconds, by a monotonic clock. The survivors are returned: [] is the promise
+    that stop makes. The wrapper has ended then too, and that ends only when the kernel knows of
+    no child of it any more: a proof which no look at a table can give."""
+    proofs = 1 if _unfinished(scope) else 2
     members = find(scope)
     for process in members:
         processes.send(process, signal.SIGINT)
-    for process in members:
-        processes.send(process, signal.SIGCONT)
-    members = _await_end(scope, grace_s, kill=False)
-    return _await_end(scope, KILL_ROUNDS_S, kill=True) if members else []
+    for stopped in (*members, *([scope.root] if scope.root else ())):
+        processes.send(stopped, signal.SIGCONT)
+    if not _await_end(scope, grace_s, proofs, kill=False):
+        return []
+    return _await_end(scope, KILL_ROUNDS_S, proofs, kill=True)
 
 
-def _await_end(scope: Scope, seconds: float, kill: bool) -> list[Process]:
-    deadline = time.monotonic() + seconds
-    pause = _STEP_S
+def _await_end(scope: Scope, seconds: float, proofs: int, kill: bool) -> list[Process]:
+    """What is left after at most `seconds`. Nothing is left once `proofs` looks in a row have
+    found nothing: one misses what forks or execs at that very moment."""
+    deadline, pause, empty = time.monotonic() + seconds, _STEP_S, 0
     while True:
-        members = find(scope)
-        if not members or time.monotonic() >= deadline:
-            return members
+        look = _look(scope)
+        left = look.members or _unfinished(scope)
+        empty = 0 if left else empty + 1
+        if empty == proofs or (left and time.monotonic() >= deadline):
+            return left
         if kill:
-            for process in members:
+            for group in look.groups:
+                processes.kill_group(group)
+            for process in look.members:
                 processes.send(process, signal.SIGKILL)
-        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        time.sleep(min(pause, max(0.001, deadline - time.monotonic())))
         pause = min(pause * 1.5, 0.1)
+
+
+def _unfinished(scope: Scope) -> list[Process]:
+    """The wrapper, while it lives: it has not yet seen the end of all, or not written it down."""
+    if scope.root is None or scope.root.pid == os.getpid():
+        return []
+    process = processes.look(scope.root.pid)
+    return [process] if process is not None and processes.is_alive(scope.root) else []

@@ -31,10 +31,11 @@ class Identity(Record):
 
 
 class Process(Record):
-    """A line of the process table."""
+    """A line of the process table. `group` is its process group's id."""
 
     pid: int
     parent: int
+    group: int
     started: str
     name: str
 
@@ -68,55 +69,55 @@ def is_alive(who: Identity) -> bool:
 
 
 def table() -> list[Process]:
-    """All living processes of this account, zombies left out."""
+    """All living processes, of whatever account (a job may start some through sudo), zombies
+    left out."""
     if not has_proc():
         return _ask_ps()
-    uid, found = os.geteuid(), []
-    for name in os.listdir(PROC):
-        if not name.isdigit():
-            continue
-        try:
-            if os.stat(f"{PROC}/{name}").st_uid != uid:
-                continue
-        except OSError:
-            continue
-        process = _look_in_proc(int(name))
-        if process is not None:
-            found.append(process)
-    return found
+    found = (_look_in_proc(int(name)) for name in os.listdir(PROC) if name.isdigit())
+    return [process for process in found if process is not None]
 
 
 def _look_in_proc(pid: int) -> Optional[Process]:
     """proc_pid_stat(5): the name is in parentheses and may hold any byte, so split at the last."""
     try:
-        with open(f"{PROC}/{pid}/stat", "rb") as file:
+        with open(f"{PROC}/{pid}/stat", "rb", buffering=0) as file:
             text = file.read()
     except OSError:
         return None
     head, _, tail = text.rpartition(b")")
-    fields = tail.split()
+    fields = tail.split(None, 20)
     if len(fields) < 20 or fields[0] in (b"Z", b"X"):
         return None
-    name = head.partition(b"(")[2].decode("utf-8", "replace")
-    return Process(pid=pid, parent=int(fields[1]), started=fields[19].decode(), name=name)
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        started=fields[19].decode(),
+        name=head.partition(b"(")[2].decode("utf-8", "replace"),
+    )
 
 
 def _ask_ps() -> list[Process]:
+    """ps(1) as POSIX and macOS have it; the ps that was asked is left out."""
     from dobby.agent import spawn
 
-    argv = ["ps", "-U", str(os.geteuid()), "-o", "pid=,ppid=,stat=,lstart=,comm="]
+    argv = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart=,comm="]
     env = {"PATH": "/bin:/usr/bin", "LC_ALL": "C"}
     _, out, _ = spawn.capture(argv, cwd="/", env=env)
     found = []
     for line in out.decode("utf-8", "replace").splitlines():
-        words = line.split(None, 8)
-        if len(words) == 9 and not words[2].startswith("Z"):
+        words = line.split(None, 9)
+        if len(words) < 10 or words[3].startswith("Z"):
+            continue
+        name = os.path.basename(words[9])
+        if name != "ps" or int(words[1]) != os.getpid():
             found.append(
                 Process(
                     pid=int(words[0]),
                     parent=int(words[1]),
-                    started=" ".join(words[3:8]),
-                    name=os.path.basename(words[8]),
+                    group=int(words[2]),
+                    started=" ".join(words[4:9]),
+                    name=name,
                 )
             )
     return found
@@ -138,7 +139,7 @@ def held_locks(pid: int) -> list[str]:
     try:
         for fd in os.listdir(f"{PROC}/{pid}/fd"):
             path = os.readlink(f"{PROC}/{pid}/fd/{fd}")
-            if path.endswith("/lock") and _is_locked(pid, fd):
+            if path.endswith("lock") and _is_locked(pid, fd):
                 found.append(path)
     except OSError:  # it ended, or closed the descriptor, while we looked
         pass
@@ -151,24 +152,40 @@ def _is_locked(pid: int, fd: str) -> bool:
 
 
 def send(process: Process | Identity, number: int) -> bool:
-    """Signal that very process, never a stranger at its pid. False when it is gone."""
-    if not hasattr(os, "pidfd_open"):
-        return _is_same(process) and _kill(process.pid, number)
+    """Signal that very process, never a stranger at its pid. False when it is gone, is of another
+    boot or machine, or may not be signalled by this account."""
+    if isinstance(process, Identity) and not is_of_here(process):
+        return False
     try:
         fd = os.pidfd_open(process.pid)
-    except OSError as error:
-        if isinstance(error, ProcessLookupError):
-            return False
-        return _is_same(process) and _kill(process.pid, number)  # a kernel before 5.3
+    except ProcessLookupError:
+        return False
+    except (AttributeError, OSError):  # no Linux, or a kernel before 5.3
+        return _is_same(process) and _kill(process.pid, number)
     try:
         if not _is_same(process):
             return False
-        signal.pidfd_send_signal(fd, number)  # type: ignore[attr-defined]
-    except ProcessLookupError:
+        signal.pidfd_send_signal(fd, number)
+    except (ProcessLookupError, PermissionError):
         return False
     finally:
         os.close(fd)
     return True
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to a process group, in one stroke, so that a fork in it cannot get away.
+
+    The caller has just seen a living process in it; while one lives, the id names no other."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def is_of_here(who: Identity) -> bool:
+    """Whether `who` was a process of this machine since its last boot."""
+    return who.machine == clock.machine_id() and who.boot == clock.boot_id()
 
 
 def _is_same(process: Any) -> bool:
@@ -179,7 +196,7 @@ def _is_same(process: Any) -> bool:
 def _kill(pid: int, number: int) -> bool:
     try:
         os.kill(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     return True
 
@@ -205,4 +222,4 @@ def become_subreaper() -> bool:
     import ctypes
 
     pr_set_child_subreaper = 36  # linux/prctl.h
-    return ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0)

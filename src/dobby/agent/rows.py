@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 def row(stored: Stored) -> dict[str, Any]:
     """The run as JSON shows it; `host` is the name by which the caller asked for this host."""
-    return to_row(stored.view(), stored.request.host)
+    found = to_row(stored.view(), stored.request.host)
+    if stored.final is None and not conclude.is_of_here(stored):
+        found["note"] = f"on {machine_of(stored)}, not judged from here"
+    return found
+
+
+def machine_of(stored: Stored) -> str:
+    """The host name of the machine that carries a run, where several share one home."""
+    carrier = stored.supervisor()
+    return carrier.machine.rpartition("/")[2] if carrier else ""
 
 
 def look(run: layout.Run) -> Optional[Stored]:
@@ -28,26 +37,34 @@ def look(run: layout.Run) -> Optional[Stored]:
 
 
 def of_job(job: layout.Job, unreadable: Optional[list[str]] = None) -> list[Stored]:
-    """A job's runs by their order; what cannot be read is appended to `unreadable`, or raised."""
+    """A job's runs by their order. What cannot be read is appended to `unreadable`; without that
+    it is raised, unless a run that prepares or runs was found: then that is what matters."""
+    unread: list[str] = [] if unreadable is None else unreadable
     found = []
     for run_id in store.run_ids(job):
         try:
             stored = look(job.run(run_id))
         except DobbyError as error:
-            if unreadable is None:
-                raise
-            unreadable.append(error.message)
+            unread.append(error.message)
             continue
         if stored:
             found.append(stored)
+    if unreadable is None and unread and not any(map(_is_active, found)):
+        raise DobbyError(
+            unread[0], "mend or remove that run's directory on the host, or name another --run"
+        )
     return sorted(found, key=lambda one: one.seq)
+
+
+def _is_active(stored: Stored) -> bool:
+    return stored.view().status.name in (st.Preparing.name, st.Running.name)
 
 
 def meant(runs: list[Stored]) -> Stored:
     """Which of a job's runs its label means: the one that prepares or runs, else its latest
     that is not queued, else its first queued one."""
     for stored in runs:
-        if stored.view().status.name in (st.Preparing.name, st.Running.name):
+        if _is_active(stored):
             return stored
     done = [s for s in runs if s.final is not None]
     return done[-1] if done else runs[0]

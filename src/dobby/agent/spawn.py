@@ -10,19 +10,21 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Optional
+    from collections.abc import Mapping, Sequence
+    from typing import Optional
 
 NOT_STARTED = 127
-_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: python ignores them, programs expect not
 
 
 def default_signals() -> None:
-    """What a program expects to find: nothing ignored, nothing blocked (signal(7))."""
+    """What a program expects to find: nothing ignored, nothing blocked (signal(7)). Whoever
+    started us may have ignored any: nohup SIGHUP, python SIGPIPE, some SIGCHLD."""
     import signal
 
-    for number in (*_IGNORED_BY_PYTHON, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -35,32 +37,27 @@ def spawn(
     stderr: int,
     stdin: Optional[int] = None,
     keep: Sequence[int] = (),
-    session: bool = False,
-    before_exec: Optional[Callable[[], Any]] = None,
+    group: bool = False,
 ) -> int:
     """The pid of `argv` (first word looked up in env's PATH). stdin is /dev/null unless given.
 
     Descriptors in `keep` are inherited, all others above 2 are close-on-exec already
-    (PEP 446). What keeps the program from starting is said on its stderr, exit 127."""
-    source = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
+    (PEP 446). `group`: it leads a process group of its own, so that its `kill 0` reaches
+    nothing of ours. What keeps the program from starting is said on its stderr, exit 127.
+    Raises OSError where there can be no further process."""
+    pid = os.fork()
+    if pid:
+        return pid
     try:
-        pid = os.fork()
-        if pid:
-            return pid
-    finally:
-        if stdin is None and "pid" in locals() and pid:
-            os.close(source)
-    try:
-        if session:
-            os.setsid()
+        if group:
+            os.setpgid(0, 0)
         default_signals()
+        source = os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin
         for number, fd in enumerate(_clear_of_standard((source, stdout, stderr))):
             os.dup2(fd, number)
         for fd in keep:
             os.set_inheritable(fd, True)
         os.chdir(cwd)
-        if before_exec:
-            before_exec()
         os.execvpe(argv[0], list(argv), dict(env))
     except BaseException as error:
         os.write(2, f"{argv[0]}: {error}\n".encode("utf-8", "replace"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 
 from dobby.agent import durable, spawn
@@ -12,58 +14,48 @@ from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Optional
 
+    from dobby.agent.charge import Charge
     from dobby.core import layout
-    from dobby.core.host_settings import HostSettings
-    from dobby.core.request import Request
 
 READY = b"r"
+SCOPE_S = 20.0  # a user manager that has not started a scope by then will not
 
 
-def start(
-    run: layout.Run,
-    request: Request,
-    settings: HostSettings,
-    values: Mapping[str, str],
-    run_fd: int,
-    label_fd: Optional[int],
-) -> None:
-    """Return once the supervisor lives and its first event is durable; the locks are then its
-    alone. Raises DobbyError with what it said when it did not come to life."""
-    scope = _scope_argv(run)
-    alive = scope and _attempt(
-        run, run_fd, label_fd, lambda ready: _exec_scoped(scope, run, values, run_fd, label_fd, ready)
-    )
-    alive = alive or _attempt(
-        run,
-        run_fd,
-        label_fd,
-        lambda ready: _carry_here(run, request, settings, values, run_fd, label_fd, ready),
-    )
-    os.close(run_fd)
-    if label_fd is not None:
-        os.close(label_fd)
-    if not alive:
-        said = (durable.read(run.trouble) or b"").decode("utf-8", "replace").strip()
-        last = said.splitlines()[-1] if said else "it said nothing"
-        raise DobbyError(f"the supervisor of run {run.run_id} did not start: {last}")
+def start(charge: Charge) -> None:
+    """Return once the supervisor lives and its first event is durable, or the run is final.
+
+    The caller closes its copies of the locks. Raises DobbyError with what the supervisor said
+    when it did not come to life."""
+    scope = _scope_argv(charge.run)
+    if scope and _attempt(charge, lambda ready: _exec_scoped(scope, charge, ready), SCOPE_S):
+        return
+    if _attempt(charge, lambda ready: _carry_here(charge, ready), None):
+        return
+    said = (durable.read(charge.run.trouble) or b"").decode("utf-8", "replace").strip()
+    last = said.splitlines()[-1] if said else "it said nothing"
+    raise DobbyError(f"the supervisor of run {charge.run.run_id} did not start: {last}")
 
 
-def _attempt(run: layout.Run, run_fd: int, label_fd: Optional[int], body) -> bool:  # type: ignore[no-untyped-def]
-    """Fork a detached process that runs `body(ready descriptor)`; whether it said READY."""
+def _attempt(charge: Charge, body: Callable[[int], None], patience_s: Optional[float]) -> bool:
+    """Fork a detached process that runs `body(ready descriptor)`; whether it said READY, or
+    brought the run to its end before. Another one is gone."""
     ready_r, ready_w = os.pipe()
     try:
         pid = os.fork()
     except OSError as error:
         os.close(ready_r)
         os.close(ready_w)
-        raise DobbyError(f"the host could not start a process: {error.strerror}") from None
+        raise DobbyError(
+            f"{os.uname().nodename} could not start a process: {error.strerror}",
+            "the account may have reached its limit of processes (ulimit -u)",
+        ) from None
     if pid == 0:
         try:
             os.close(ready_r)
-            _detach(run)
+            _detach(charge.run)
             body(ready_w)
         except BaseException:
             import traceback
@@ -73,9 +65,14 @@ def _attempt(run: layout.Run, run_fd: int, label_fd: Optional[int], body) -> boo
             os._exit(1)
     os.close(ready_w)
     try:
-        return os.read(ready_r, 1) == READY
+        said = os.read(ready_r, 1) if select.select([ready_r], [], [], patience_s)[0] else b""
     finally:
         os.close(ready_r)
+    if said == READY:
+        return True
+    os.kill(pid, signal.SIGKILL)  # not waited for yet, so the pid is its own
+    os.waitpid(pid, 0)
+    return os.path.exists(charge.run.final)
 
 
 def _detach(run: layout.Run) -> None:
@@ -88,14 +85,9 @@ def _detach(run: layout.Run) -> None:
         os.dup2(fd, onto)
 
 
-def _carry_here(  # type: ignore[no-untyped-def]
-    run: layout.Run, request, settings, values, run_fd: int, label_fd: Optional[int], ready_fd: int
-) -> None:
+def _carry_here(charge: Charge, ready_fd: int) -> None:
     from dobby.agent import supervisor
 
-    charge = supervisor.Charge(
-        run=run, request=request, settings=settings, values=values, run_fd=run_fd, label_fd=label_fd
-    )
     supervisor.carry(charge, lambda: tell_ready(ready_fd))
     os._exit(0)
 
@@ -111,9 +103,8 @@ def tell_ready(fd: int) -> None:
 def _scope_argv(run: layout.Run) -> list[str]:
     """systemd-run in front, where the account has a user manager (systemd-run(1)): logout kills
     neither the supervisor nor the job. [] where there is none."""
-    manager = f"{os.environ.get('XDG_RUNTIME_DIR') or f'/run/user/{os.getuid()}'}/systemd/private"
     program = find("systemd-run", os.environ)
-    if not program or not os.path.exists(manager):
+    if not program or not os.path.exists(f"{_runtime_dir()}/systemd/private"):
         return []
     return [
         *(program, "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"),
@@ -121,31 +112,32 @@ def _scope_argv(run: layout.Run) -> list[str]:
     ]
 
 
-def _exec_scoped(
-    scope: list[str],
-    run: layout.Run,
-    values: Mapping[str, str],
-    run_fd: int,
-    label_fd: Optional[int],
-    ready_fd: int,
-) -> None:
+def _runtime_dir() -> str:
+    """Where the account's user manager listens; a login without PAM does not say (pam_systemd(8))."""
+    return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+
+
+def _exec_scoped(scope: list[str], charge: Charge, ready_fd: int) -> None:
     """Become `systemd-run … python main.py`, which carries on in the verb `supervise`. What is
-    secret goes by a pipe, never by argv."""
+    secret goes by a file in memory on stdin, never by argv."""
+    run = charge.run
     args = {
-        **{"project": run.project, "label": run.label, "run_id": run.run_id},
-        **{"run_fd": run_fd, "label_fd": label_fd, "ready_fd": ready_fd, "values": dict(values)},
+        "project": run.project,
+        "label": run.label,
+        "run_id": run.run_id,
+        "run_fd": charge.run_fd,
+        "label_fd": charge.label_fd,
+        "ready_fd": ready_fd,
+        "values": dict(charge.values),
     }
-    call_r, call_w = os.pipe()
-    if os.fork() == 0:
-        os.close(call_r)
-        durable.write_all(call_w, protocol.frame(protocol.dump_call("supervise", args)))
-        os._exit(0)
-    os.dup2(call_r, 0)
-    for fd in (run_fd, label_fd, ready_fd):
+    call = os.memfd_create("call")
+    durable.write_all(call, protocol.frame(protocol.dump_call("supervise", args)))
+    os.lseek(call, 0, os.SEEK_SET)
+    os.dup2(call, 0)
+    for fd in (charge.run_fd, charge.label_fd, ready_fd):
         if fd is not None:
             os.set_inheritable(fd, True)
     main = os.path.abspath(f"{os.path.dirname(__file__)}/../../main.py")
-    spawn.default_signals()
     argv = [*scope, sys.executable, "-I", "-S", main, run.home, "supervise"]
-    environ = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
-    os.execve(argv[0], argv, environ)
+    spawn.default_signals()
+    os.execve(argv[0], argv, {**os.environ, "XDG_RUNTIME_DIR": _runtime_dir()})

@@ -6,6 +6,7 @@ import signal
 import time
 
 from dobby.agent import clock, conclude, durable, locks, members, processes, rows, store
+from dobby.core import events as ev
 from dobby.core import status as st
 from dobby.core.errors import DobbyError
 
@@ -28,23 +29,31 @@ def stop(run: layout.Run, by: str, grace_s: Optional[float] = None) -> Stored:
     stored = rows.look(run)
     if stored is None:
         raise DobbyError(f"run {run.run_id} is gone")
+    if not conclude.is_of_here(stored):
+        where = rows.machine_of(stored)
+        raise DobbyError(
+            f"run {run.run_id} is on {where}, and can only be stopped there", f"use -H {where}"
+        )
+    grace_s = stored.request.grace_s if grace_s is None else grace_s
     if stored.final is None:
         ask = {"at": clock.now(), "by": by, "reason": "stop", "grace_s": grace_s}
         durable.create(run.stop, durable.dump_json(ask))
-        stored = _until_final(stored, stored.request.grace_s if grace_s is None else grace_s)
+        stored = _until_final(stored, grace_s)
     _end_leftovers(stored, grace_s)
     return stored
 
 
-def clear(job: layout.Job, by: str) -> None:
-    """Stop all of a job's runs, the queued ones first, so that its label is free."""
-    runs = [s for s in rows.of_job(job) if s.final is None]
+def clear(job: layout.Job, by: str, grace_s: Optional[float] = None, but: str = "") -> None:
+    """Stop all of a job's runs (not the one with the id `but`), the queued ones first, and what
+    its last run left behind, so that its label is free."""
+    runs = [s for s in rows.of_job(job, []) if s.final is None and s.run.run_id != but]
     for stored in sorted(runs, key=lambda s: s.view().status.name != st.Queued.name):
-        stop(stored.run, by)
+        stop(stored.run, by, grace_s)
     holder = conclude.read_holder(job)
-    last = store.load(job.run(holder)) if holder else None
-    if last is not None and locks.is_held(job.lock):
-        _end_leftovers(last, None)
+    if holder and holder != but and locks.is_held(job.lock):
+        last = store.load(job.run(holder))
+        if last is not None and last.final is not None:
+            _end_leftovers(last, last.request.grace_s if grace_s is None else grace_s)
 
 
 def _until_final(stored: Stored, grace_s: float) -> Stored:
@@ -52,7 +61,7 @@ def _until_final(stored: Stored, grace_s: float) -> Stored:
     run, deadline, pause = stored.run, time.monotonic() + grace_s + PATIENCE_S, _STEP_S
     woken = None
     while time.monotonic() < deadline:
-        fd = locks.take(run.lock, wait=False)
+        fd = None if locks.is_held(run.lock) else locks.take(run.lock, wait=False)
         if fd is not None:
             try:
                 return _stop_unheld(run, grace_s)
@@ -63,6 +72,7 @@ def _until_final(stored: Stored, grace_s: float) -> Stored:
             return fresh or stored
         carrier = fresh.supervisor()
         if carrier is not None and carrier != woken and processes.send(carrier, signal.SIGTERM):
+            processes.send(carrier, signal.SIGCONT)
             woken = carrier
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
@@ -80,31 +90,26 @@ def _stop_unheld(run: layout.Run, grace_s: float) -> Stored:
         raise DobbyError(f"run {run.run_id} is gone")
     if stored.final is None:
         scope = members.scope_of(run, stored.wrapper())
+        if members.find(scope):
+            stop = store.read_stop(run) or {}
+            store.tell(run, ev.STOPPING, by=stop.get("by", ""), reason=stop.get("reason", "stop"))
         _check_gone(run, members.end(scope, grace_s))
-        cause, duration_s = _recorded_end(stored)
-        conclude.conclude(stored, cause, duration_s)
+        ended = store.read_exit(run)
+        cause = ended.cause if ended else st.SupervisorKilled()
+        conclude.conclude(store.load(run) or stored, cause, ended.duration_s if ended else None)
     return store.load(run) or stored
 
 
-def _recorded_end(stored: Stored) -> tuple[st.Record, Optional[float]]:
-    """What the wrapper writes once its last child has ended; it needs a moment for that."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        proved = conclude.proven_end(stored)
-        if proved is not None:
-            return proved
-        time.sleep(_STEP_S)
-    return st.SupervisorKilled(), None
-
-
-def _end_leftovers(stored: Stored, grace_s: Optional[float]) -> None:
+def _end_leftovers(stored: Stored, grace_s: float) -> None:
+    """What a final run left behind; its wrapper has ended too afterwards, and freed the label."""
     scope = members.scope_of(stored.run, stored.wrapper())
     if members.find(scope):
-        grace = stored.request.grace_s if grace_s is None else grace_s
-        _check_gone(stored.run, members.end(scope, grace))
+        _check_gone(stored.run, members.end(scope, grace_s))
 
 
 def _check_gone(run: layout.Run, survivors: list[processes.Process]) -> None:
     if survivors:
-        names = ", ".join(f"{p.name} (pid {p.pid})" for p in survivors)
-        raise DobbyError(f"run {run.run_id} could not be ended: {names} cannot be killed")
+        raise DobbyError(
+            f"run {run.run_id} could not be ended: {members.named(survivors)} cannot be killed",
+            "look at that process on the host; the label stays held until it ends",
+        )

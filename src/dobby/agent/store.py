@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 from dobby.agent import clock, durable, locks
 from dobby.agent.processes import Identity
@@ -12,16 +13,29 @@ from dobby.core import layout
 from dobby.core import request as rq
 from dobby.core import status as st
 from dobby.core.errors import DobbyError, UsageError
+from dobby.core.names import is_name
 from dobby.core.record import Record
 from dobby.core.view import RunView, make_view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from collections.abc import Callable
+    from typing import Any, Optional, TypeVar
+
+    T = TypeVar("T")
+
+
+class Ended(Record):
+    """How the command ended, by the wrapper's record. `stop_asked`: a stop had been asked for
+    before."""
+
+    cause: Record
+    duration_s: Optional[float]
+    stop_asked: bool
 
 
 class Stored(Record):
-    """All that a run's directory says: `request.json`, events, `exit.json`, `final.json`."""
+    """What a run's directory says: `request.json`, events, `final.json`."""
 
     run: layout.Run
     request: rq.Request
@@ -43,10 +57,7 @@ class Stored(Record):
         return self._last("wrapper")
 
     def _last(self, field: str) -> Optional[Identity]:
-        for event in reversed(self.events):
-            if field in event:
-                return Identity(**event[field])
-        return None
+        return _last_identity(self.events, field)
 
 
 def accept(run: layout.Run, request: rq.Request) -> Optional[int]:
@@ -59,7 +70,7 @@ def accept(run: layout.Run, request: rq.Request) -> Optional[int]:
     try:
         if was_accepted(run, request):
             return None
-        seq = int(os.pread(fd, 32, 0) or b"0") + 1
+        seq = _last_seq(fd, run.job) + 1
         os.pwrite(fd, b"%020d\n" % seq, 0)
         os.fsync(fd)
         return _create(run, {"seq": seq, "created_at": clock.now(), "request": rq.to_dict(request)})
@@ -67,12 +78,27 @@ def accept(run: layout.Run, request: rq.Request) -> Optional[int]:
         locks.release(fd)
 
 
+def _last_seq(fd: int, job: layout.Job) -> int:
+    """The sequence number given last: as noted, else (the note was damaged) as the runs say."""
+    noted = os.pread(fd, 32, 0).strip()
+    if noted.isdigit():
+        return int(noted)
+    known = [0]
+    for run_id in run_ids(job):
+        try:
+            stored = load(job.run(run_id))
+        except DobbyError:  # unreadable: `list` names it
+            continue
+        known.append(stored.seq if stored else 0)
+    return max(known)
+
+
 def was_accepted(run: layout.Run, request: rq.Request) -> bool:
     """Whether this run exists, with this request. Raises UsageError when with another."""
-    data = durable.read(run.request)
-    if data is None:
+    content = _read(run.request, _accepted)
+    if content is None:
         return False
-    before = rq.parse_request(json.loads(data)["request"])
+    before = content[0]
     if before.digest() != request.digest():
         raise UsageError(
             f"run id {run.run_id} belongs to another request: {before.digest()[:12]} was asked "
@@ -87,6 +113,8 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     _remove_half_made(temp)
     os.mkdir(temp, 0o700)
     durable.write_new(f"{temp}/request.json", durable.dump_json(content))
+    for path in (run.exit, run.final):  # these must be written, however full the disk is by then
+        durable.reserve(f"{temp}/{os.path.basename(path)}")
     lock = locks.take(f"{temp}/lock", wait=True)
     assert lock is not None  # noqa: S101 - it waited
     os.mkdir(f"{temp}/outputs", 0o700)
@@ -104,32 +132,91 @@ def _remove_half_made(temp: str) -> None:
         os.rmdir(temp)
 
 
+# --- reading -----------------------------------------------------------------------------
+
+
 def load(run: layout.Run) -> Optional[Stored]:
     """What the directory says, None where there is none.
 
     Raises DobbyError ("unreadable: path …") for a file that is empty, cut or newer."""
-    data = durable.read(run.request)
-    if data is None:
+    content = _read(run.request, _accepted)
+    if content is None:
         return None
-    path = run.request
-    try:
-        content = json.loads(data)
-        request = rq.parse_request(content["request"])
-        path = run.events
-        events = ev.parse_events(durable.read(path) or b"")
-        path = run.final
-        final_data = durable.read(path)
-        final = None if final_data is None else st.parse_final(json.loads(final_data))
-    except (ValueError, KeyError, TypeError, UsageError) as error:
-        raise DobbyError(f"unreadable: {path}: {error}") from None
+    request, seq, created_at = content
     return Stored(
         run=run,
         request=request,
-        seq=int(content["seq"]),
-        created_at=content["created_at"],
-        events=events,
-        final=final,
+        seq=seq,
+        created_at=created_at,
+        events=_read(run.events, _events) or [],
+        final=_read(run.final, lambda data: st.parse_final(json.loads(data))),
     )
+
+
+def _accepted(data: bytes) -> tuple[rq.Request, int, str]:
+    content = json.loads(data)
+    return rq.parse_request(content["request"]), int(content["seq"]), str(content["created_at"])
+
+
+def _events(data: bytes) -> list[dict[str, Any]]:
+    events = ev.parse_events(data)
+    st.fold(events)  # what a view makes of them must not fail later
+    for field in ("supervisor", "wrapper"):
+        _last_identity(events, field)
+    return events
+
+
+def _last_identity(events: list[dict[str, Any]], field: str) -> Optional[Identity]:
+    for event in reversed(events):
+        if field in event:
+            return Identity(**event[field])
+    return None
+
+
+def _read(path: str, parse: Callable[[bytes], T]) -> Optional[T]:
+    """A state file's content, None where there is no such file. Raises DobbyError."""
+    try:
+        data = durable.read(path)
+        return None if data is None else parse(data)
+    except OSError as error:
+        raise DobbyError(f"unreadable: {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        why = "it is empty" if data == b"" else str(error)
+        raise DobbyError(f"unreadable: {path}: {why}") from None
+
+
+def read_exit(run: layout.Run) -> Optional[Ended]:
+    """The wrapper's record of the command's end, None where there is none. Raises DobbyError."""
+    return _read(run.exit, _ended)
+
+
+def _ended(data: bytes) -> Ended:
+    content = json.loads(data)
+    return Ended(
+        cause=st.parse_cause(content["cause"]),
+        duration_s=content.get("duration_s"),
+        stop_asked=bool(content.get("stop_asked", True)),
+    )
+
+
+def read_stop(run: layout.Run) -> Optional[dict[str, Any]]:
+    """The stop that was asked for: {"by", "reason", "grace_s"}, and "timeout_s" where that is the
+    reason. Damaged, it is a stop all the same: somebody asked."""
+    try:
+        return _read(run.stop, lambda data: {"by": "", "grace_s": None, **json.loads(data)})
+    except DobbyError:
+        return {"by": "", "grace_s": None, "reason": "stop"}
+
+
+def log_bytes(run: layout.Run) -> int:
+    """0 where there is no log: not yet, or removed."""
+    try:
+        return os.stat(run.log).st_size
+    except FileNotFoundError:
+        return 0
+
+
+# --- writing, by the holder of the run's lock -----------------------------------------------
 
 
 def append(run: layout.Run, kind: str, **fields: Any) -> str:
@@ -144,23 +231,17 @@ def finish(run: layout.Run, final: st.Final) -> bool:
     return durable.create(run.final, durable.dump_json(st.dump_final(final)))
 
 
-def read_exit(run: layout.Run) -> Optional[dict[str, Any]]:
-    """The wrapper's record: {"at", "cause", "duration_s"}, None where there is none."""
-    data = durable.read(run.exit)
-    return json.loads(data) if data else None
-
-
-def read_stop(run: layout.Run) -> Optional[dict[str, Any]]:
-    """The stop that was asked for: {"at", "by", "reason", "grace_s"}."""
-    data = durable.read(run.stop)
-    return json.loads(data) if data else None
-
-
-def log_bytes(run: layout.Run) -> int:
+def tell(run: layout.Run, kind: str, **fields: Any) -> None:
+    """Append an event if that can be: on a full disk a run must still be ended, and end."""
     try:
-        return os.stat(run.log).st_size
-    except FileNotFoundError:
-        return 0
+        append(run, kind, **fields)
+    except OSError as error:
+        print(f"not recorded ({error}): {kind} {fields}", file=sys.stderr)
+
+
+def note(run: layout.Run, text: str) -> None:
+    """Anything worth telling, if that can be."""
+    tell(run, ev.NOTE, text=text)
 
 
 # --- finding runs ------------------------------------------------------------------------
@@ -201,6 +282,6 @@ def canonical(home: str, project: str, label: str) -> layout.Job:
 def _names(path: str) -> list[str]:
     """Names that may be ours; half-made directories start with a dot."""
     try:
-        return sorted(name for name in os.listdir(path) if not name.startswith("."))
+        return sorted(name for name in os.listdir(path) if is_name(name))
     except (FileNotFoundError, NotADirectoryError):
         return []

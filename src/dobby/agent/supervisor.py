@@ -8,80 +8,109 @@ import signal
 import time
 import traceback
 
-from dobby.agent import clock, conclude, durable, environment, locks, members, processes
-from dobby.agent import sandbox, store, turn, variables, wrapper
+from dobby.agent import (
+    clock,
+    conclude,
+    durable,
+    environment,
+    locks,
+    members,
+    processes,
+    sandbox,
+    store,
+    turn,
+    variables,
+    wrapper,
+)
 from dobby.agent.steps import StepFailed, Steps
 from dobby.agent.wake import Stop, Wake
 from dobby.core import events as ev
 from dobby.core import status as st
+from dobby.core.errors import DobbyError
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any, Optional
 
+    from dobby.agent.charge import Charge
     from dobby.agent.members import Scope
     from dobby.core import layout
-    from dobby.core.host_settings import HostSettings
-    from dobby.core.request import Request
 
-WRAPPER_WATCH_S = 0.5
-
-
-class Charge(Record):
-    """What a supervisor is given. `run_fd` holds the run's lock, `label_fd` the label's (None:
-    wait for it); `values` are the forwarded ones, held in memory alone."""
-
-    run: layout.Run
-    request: Request
-    settings: HostSettings
-    values: Mapping[str, str]
-    run_fd: int
-    label_fd: Optional[int]
+LOOK_AGAIN_S = 0.5  # where nobody tells of the command's end: its wrapper was killed
+LONGEST_POLL_MS = 86_400_000  # poll(2) takes an int: 24 days
 
 
 class Outcome(Record):
-    """How the command ended, or what kept it from starting. `shared`: what it left behind holds
-    the label's lock too."""
+    """How the command ended, or what kept it from starting. `shared`: something may live that
+    holds the label's lock too."""
 
-    cause: st.Record
+    cause: Record
     duration_s: Optional[float] = None
     shared: bool = False
+
+
+class Label:
+    """The label's lock as this supervisor has it; `fd` is None until it has."""
+
+    def __init__(self, fd: Optional[int]) -> None:
+        self.fd = fd
+
+    def let_go(self, shared: bool) -> None:
+        """`shared`: only our own hold. Else for all: whoever launched us may not have closed its
+        copy yet, and must not keep the next run waiting."""
+        if self.fd is not None:
+            os.close(self.fd) if shared else locks.release(self.fd)
 
 
 def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     """The whole life of a run. `ready` is called once its first event is durable."""
     processes.name_self("dobby-run")
-    run, wake, label_fd = charge.run, Wake(), charge.label_fd
-    me = processes.identify(os.getpid()).to_dict()
+    wake, label = Wake(), Label(charge.label_fd)
     try:
-        if label_fd is None:
-            store.append(run, ev.QUEUED, supervisor=me, behind=conclude.read_holder(run.job))
-            ready()
-            label_fd = turn.wait(run)
-        previous = _take_over(run)
-        store.append(run, ev.PREPARING, supervisor=me)
-        ready()
-        outcome = _prepare_and_run(charge, wake, label_fd, previous)
+        outcome = _outcome(charge, wake, label, ready)
+        wake.interrupts = False
     except Stop:
-        members.end(members.scope_of(run, None), charge.request.grace_s)
-        outcome = Outcome(cause=st.Signal(number=int(signal.SIGTERM), name="SIGTERM"))
-    except Exception as error:
-        traceback.print_exc()
-        outcome = Outcome(cause=st.Internal(message=_in_words(error)))
-    wake.interrupts = False
-    if label_fd is not None:  # before the run is seen to be final: the next one may come at once
-        os.close(label_fd) if outcome.shared else locks.release(label_fd)
-    stored = store.load(run)
+        outcome = _end_early(charge)
+    label.let_go(outcome.shared)  # before the run is seen to be final: the next may come at once
+    stored = store.load(charge.run)
     if stored is not None:
         conclude.conclude(stored, outcome.cause, outcome.duration_s)
 
 
+def _outcome(charge: Charge, wake: Wake, label: Label, ready: Callable[[], Any]) -> Outcome:
+    run, me = charge.run, processes.identify(os.getpid()).to_dict()
+    try:
+        if label.fd is None:
+            store.append(run, ev.QUEUED, supervisor=me, behind=conclude.read_holder(run.job))
+            ready()
+            label.fd = turn.wait(run)
+        previous = _take_over(run)
+        store.append(run, ev.PREPARING, supervisor=me)
+        ready()
+        return _prepare_and_run(charge, wake, label.fd, previous)
+    except Exception as error:
+        traceback.print_exc()
+        return Outcome(cause=st.Internal(message=_in_words(error)))
+
+
 def _in_words(error: Exception) -> str:
+    if isinstance(error, DobbyError):
+        return error.message
     if isinstance(error, OSError):
         return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     return f"dobby itself failed: {error!r}"
+
+
+def _end_early(charge: Charge) -> Outcome:
+    """A stop came while the run was queued or prepared: end the step that is under way."""
+    run, grace_s = charge.run, (store.read_stop(charge.run) or {}).get("grace_s")
+    scope = members.scope_of(run, processes.identify(os.getpid()))
+    survivors = members.end(scope, charge.request.grace_s if grace_s is None else grace_s)
+    if survivors:
+        store.note(run, f"could not be killed: {members.named(survivors)}")
+    return Outcome(cause=st.Signal(number=int(signal.SIGTERM), name="SIGTERM"))
 
 
 def _take_over(run: layout.Run) -> str:
@@ -136,67 +165,101 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     """Start the wrapper, record it, let it go, and stay until the command's end is recorded."""
     run = charge.run
     offset = os.lseek(log_fd, 0, os.SEEK_END)
-    pid, go, told = wrapper.start(run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,))
+    try:
+        pid, go, told = wrapper.start(
+            run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,)
+        )
+    except OSError as error:
+        return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
     who = processes.identify(pid)
     store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset)
     os.write(go, b"g")
-    os.close(go)
-    os.close(log_fd)
-    scope = members.scope_of(run, who)
-    said = _watch(charge, wake, scope, told)
-    if said == wrapper.LEFT_BEHIND:
-        _say_left_behind(run, scope)
-    cause, duration_s = _await_proof(run)
-    return Outcome(cause=cause, duration_s=duration_s, shared=said == wrapper.LEFT_BEHIND)
+    try:
+        os.close(go)
+        os.close(log_fd)
+        return Watch(charge, wake, who, told).until_end()
+    except Exception:
+        # The command lives, so nothing may be concluded: once we are dead the run's lock is free,
+        # and whoever comes next goes by what the wrapper has recorded.
+        traceback.print_exc()
+        os._exit(1)
 
 
-def _await_proof(run: layout.Run) -> tuple[st.Record, Optional[float]]:
-    """What is recorded of the end. Where the wrapper was killed the command may live on, with
-    nobody to tell of its end: only then is it looked for again and again."""
-    while True:
-        stored = store.load(run)
-        proved = conclude.proven_end(stored) if stored else (st.SupervisorKilled(), None)
-        if proved is not None:
-            return proved
-        select.select([], [], [], WRAPPER_WATCH_S)
+class Watch:
+    """Sleeps until the wrapper tells of the command's end, without a wake-up in between; a stop
+    or the timeout ends the command."""
 
+    def __init__(self, charge: Charge, wake: Wake, who: processes.Identity, told: int) -> None:
+        self._charge, self._wake, self._told = charge, wake, told
+        self._scope: Scope = members.scope_of(charge.run, who)
+        self._poll = select.poll()
+        self._poll.register(told, select.POLLIN)
+        self._poll.register(wake.fd, select.POLLIN)
+        limit = charge.request.timeout_s
+        self._deadline = None if limit is None else time.monotonic() + limit
+        self._vanished = False  # the wrapper, before it told of the end
+        self._stopping = False
+        self._survivors = ""
 
-def _watch(charge: Charge, wake: Wake, scope: Scope, told: int) -> bytes:
-    """Sleep until the wrapper tells of the end, without a wake-up in between. A stop or the
-    timeout ends the command. What the wrapper said, b"" when it vanished."""
-    poll = select.poll()
-    poll.register(told, select.POLLIN)
-    poll.register(wake.fd, select.POLLIN)
-    limit = charge.request.timeout_s
-    deadline = None if limit is None else time.monotonic() + limit
-    while True:
-        rest = None if deadline is None else max(0, round((deadline - time.monotonic()) * 1000))
-        ready = {fd for fd, _ in poll.poll(rest)}
-        if told in ready:
-            return os.read(told, 1)
-        if wake.fd in ready:
-            wake.drain()
-        elif deadline is not None and time.monotonic() >= deadline:
-            deadline = None
-            ask = {"at": clock.now(), "by": "", "reason": "timeout", "timeout_s": limit}
-            durable.create(charge.run.stop, durable.dump_json(ask))
-        stop = store.read_stop(charge.run)
-        if stop:
-            _end(charge, scope, stop)
+    def until_end(self) -> Outcome:
+        """Returns once the end is recorded; after a stop, once nothing of the run is left."""
+        while True:
+            ready = {fd for fd, _ in self._poll.poll(self._rest_ms())}
+            said = os.read(self._told, 1) if self._told in ready else None
+            if self._wake.fd in ready:
+                self._wake.drain()
+            if said == b"":
+                self._poll.unregister(self._told)
+                self._vanished = True
+            if said == wrapper.ENDED or (said == wrapper.LEFT_BEHIND and not self._stopping):
+                return self._ended(said)
+            self._end_if_asked()
+            proved = self._proof() if self._vanished else None
+            if proved is not None:
+                return Outcome(cause=proved[0], duration_s=proved[1], shared=True)
 
+    def _rest_ms(self) -> Optional[int]:
+        rest = [] if self._deadline is None else [max(0.0, self._deadline - time.monotonic())]
+        if self._vanished:
+            rest.append(LOOK_AGAIN_S)
+        return min(LONGEST_POLL_MS, int(min(rest) * 1000) + 1) if rest else None
 
-def _end(charge: Charge, scope: Scope, stop: dict[str, Any]) -> None:
-    run = charge.run
-    store.append(run, ev.STOPPING, by=stop.get("by", ""), reason=stop["reason"])
-    grace_s = stop.get("grace_s")
-    survivors = members.end(scope, charge.request.grace_s if grace_s is None else grace_s)
-    if survivors:
-        names = ", ".join(f"{p.name} (pid {p.pid})" for p in survivors)
-        store.append(run, ev.NOTE, text=f"could not be killed: {names}")
+    def _ended(self, said: bytes) -> Outcome:
+        run = self._charge.run
+        left = members.find(self._scope) if said == wrapper.LEFT_BEHIND else []
+        if left:
+            store.note(run, f"left behind, and holding the label until it ends: {members.named(left)}")
+        ended = store.read_exit(run)
+        assert ended is not None  # noqa: S101 - it was written before we were told
+        return Outcome(cause=ended.cause, duration_s=ended.duration_s, shared=said == wrapper.LEFT_BEHIND)
 
+    def _proof(self) -> Optional[tuple[Record, Optional[float]]]:
+        stored = store.load(self._charge.run)
+        return conclude.proven_end(stored) if stored else (st.SupervisorKilled(), None)
 
-def _say_left_behind(run: layout.Run, scope: Scope) -> None:
-    left = members.find(scope)
-    if left:
-        names = ", ".join(f"{p.name} (pid {p.pid})" for p in left)
-        store.append(run, ev.NOTE, text=f"left behind, and holding the label until it ends: {names}")
+    def _end_if_asked(self) -> None:
+        run, request = self._charge.run, self._charge.request
+        stop = self._time_out() or store.read_stop(run)
+        if stop is None:
+            return
+        if not self._stopping:
+            self._stopping = True
+            store.tell(run, ev.STOPPING, by=stop["by"], reason=stop["reason"])
+        grace_s = stop["grace_s"]
+        left = members.named(members.end(self._scope, request.grace_s if grace_s is None else grace_s))
+        if left and left != self._survivors:
+            self._survivors = left
+            store.note(run, f"could not be killed: {left}")
+
+    def _time_out(self) -> Optional[dict[str, Any]]:
+        """The stop that the timeout asks for, when it is due."""
+        if self._deadline is None or time.monotonic() < self._deadline:
+            return None
+        self._deadline = None
+        limit = self._charge.request.timeout_s
+        ask = {"at": clock.now(), "by": "", "reason": "timeout", "grace_s": None, "timeout_s": limit}
+        try:
+            durable.create(self._charge.run.stop, durable.dump_json(ask))
+        except OSError:  # a full disk does not lift the limit
+            traceback.print_exc()
+        return ask

@@ -7,14 +7,18 @@ then on the label's own.
 from __future__ import annotations
 
 import os
+import time
 
 from dobby.agent import conclude, locks, store
+from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
     from dobby.core import layout
+
+_LOOK_AGAIN_S = 0.5
 
 
 def wait(run: layout.Run) -> int:
@@ -28,14 +32,26 @@ def wait(run: layout.Run) -> int:
             continue
         fd = locks.take(run.job.lock, wait=True)
         assert fd is not None  # noqa: S101 - it waited
-        if _ahead(run, mine.seq) is None:
+        if _ahead(run, mine.seq) is not None:
+            locks.release(fd)
+        elif not conclude.is_over(run.job):
+            locks.release(fd)
+            time.sleep(_LOOK_AGAIN_S)  # processes that hold no lock have nothing to wake us
+        else:
             return fd
-        locks.release(fd)
 
 
-def anyone_waits(job: layout.Job) -> bool:
-    """Whether a run of this job is carried by a supervisor: who comes later queues behind it."""
-    return any(_is_carried(job.run(run_id)) for run_id in store.run_ids(job))
+def is_free(job: layout.Job, but: str = "") -> bool:
+    """Whether a run that comes now may have the label at once: no other (than the run with the
+    id `but`) waits for it or is being concluded, and the last one is over. The caller holds the
+    label's lock."""
+    carried = (is_carried(job.run(run_id)) for run_id in store.run_ids(job) if run_id != but)
+    return not any(carried) and conclude.is_over(job, but)
+
+
+def is_carried(run: layout.Run) -> bool:
+    """Whether a supervisor, or who does its work, has this run in hand."""
+    return not os.path.exists(run.final) and locks.is_held(run.lock)
 
 
 def _ahead(run: layout.Run, seq: int) -> Optional[layout.Run]:
@@ -43,22 +59,27 @@ def _ahead(run: layout.Run, seq: int) -> Optional[layout.Run]:
     best: Optional[tuple[int, layout.Run]] = None
     for run_id in store.run_ids(run.job):
         other = run.job.run(run_id)
-        if run_id == run.run_id or not _is_carried(other):
+        if run_id == run.run_id or not is_carried(other):
             continue
-        stored = store.load(other)
+        try:
+            stored = store.load(other)
+        except DobbyError:  # unreadable: `list` names it; the label's lock still keeps order
+            continue
         if stored and stored.final is None and stored.seq < seq and (not best or stored.seq > best[0]):
             best = (stored.seq, other)
     return best[1] if best else None
 
 
-def _is_carried(run: layout.Run) -> bool:
-    return not os.path.exists(run.final) and locks.is_held(run.lock)
-
-
 def _await_supervisor(run: layout.Run) -> None:
-    fd = locks.take(run.lock, wait=True)
-    if fd is not None:
-        locks.release(fd)
+    try:
+        fd = locks.take(run.lock, wait=True)
+    except FileNotFoundError:  # its directory was removed
+        return
+    assert fd is not None  # noqa: S101 - it waited
+    locks.release(fd)
+    try:
         stored = store.load(run)
         if stored:
             conclude.settle(stored)
+    except DobbyError:  # unreadable, as above
+        return

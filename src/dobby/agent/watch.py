@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MASK = 0x2 | 0x8 | 0x80 | 0x100 | 0x200  # modify, close_write, moved_to, create, delete
-_POLL_MS = 50
-_SAFETY_MS = 30_000
+_POLL_S = 0.05
+SAFETY_S = 30.0
 
 
 class Watch:
@@ -30,12 +30,14 @@ class Watch:
         if self._fd >= 0:
             self._poll.register(self._fd, select.POLLIN)
 
-    def wait(self) -> bool:
-        """Sleep until something may have changed; False when the caller has gone.
+    def wait(self, most_s: float = SAFETY_S) -> bool:
+        """Sleep until something may have changed, at most `most_s`; False when the caller has
+        gone.
 
         Without inotify that is every 50 ms; with it, every 30 s besides, for a filesystem
         that forwards no events (NFS)."""
-        for fd, _ in self._poll.poll(_SAFETY_MS if self._fd >= 0 else _POLL_MS):
+        rest = most_s if self._fd >= 0 else min(_POLL_S, most_s)
+        for fd, _ in self._poll.poll(int(rest * 1000)):
             if fd == self._stdin:
                 if not os.read(self._stdin, 4096):
                     return False

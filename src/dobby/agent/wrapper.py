@@ -19,10 +19,11 @@ from dobby.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
 
 ENDED = b"e"  # exit.json is written, nothing of the run is left, the label is free of us
 LEFT_BEHIND = b"l"  # exit.json is written, but children live on
+LINGER_S = 0.1  # what ends by itself within this time was not left behind: `> >(tee log)`
+_STEP_S = 0.005
 
 
 class Command(Record):
@@ -41,7 +42,12 @@ def start(
     that it must not inherit: the run's lock above all. Raises OSError where fork fails."""
     go_r, go_w = os.pipe()
     told_r, told_w = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        for fd in (go_r, go_w, told_r, told_w):
+            os.close(fd)
+        raise
     if pid:
         os.close(go_r)
         os.close(told_w)
@@ -52,11 +58,16 @@ def start(
         _become_wrapper()
         if os.read(go_r, 1):
             _carry(run, command, label_fd, log_fd, told_w)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
     finally:
         os._exit(0)
 
 
 def _become_wrapper() -> None:
+    """A session and a process group of our own, away from what signals the command's."""
     os.setsid()
     processes.name_self("dobby-wrap")
     processes.become_subreaper()
@@ -67,7 +78,7 @@ def _become_wrapper() -> None:
 
 def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w: int) -> None:
     began = time.monotonic()
-    cause: st.Record
+    cause: Record
     try:
         pid = spawn.spawn(
             command.argv,
@@ -76,6 +87,7 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
             stdout=log_fd,
             stderr=log_fd,
             keep=(label_fd,),
+            group=True,
         )
         cause = _await(pid)
     except OSError as error:
@@ -84,24 +96,26 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
         "at": clock.now(),
         "cause": st.dump_cause(cause),
         "duration_s": round(time.monotonic() - began, 3),
+        "stop_asked": os.path.exists(run.stop),
     }
     durable.create(run.exit, durable.dump_json(content))
-    if _reap() and _any_left(run):
+    own_locks = members.scope_of(run, None).own_locks
+    if _lingers(own_locks):
         _tell(told_w, LEFT_BEHIND)
-        while _any_left(run) and _wait_one():
+        while _any_left(own_locks) and _wait_one():
             pass
     os.close(label_fd)
     _tell(told_w, ENDED)
 
 
-def _await(pid: int) -> st.Record:
+def _await(pid: int) -> Record:
     while True:
         ended, status = os.wait()
         if ended == pid:
             return cause_of(os.waitstatus_to_exitcode(status))
 
 
-def cause_of(code: int) -> st.Record:
+def cause_of(code: int) -> Record:
     """The cause for an exit code, -N meaning signal N (as os.waitstatus_to_exitcode gives)."""
     if code >= 0:
         return st.Exit(code=code)
@@ -123,6 +137,16 @@ def _reap() -> bool:
     return True
 
 
+def _lingers(own_locks: frozenset[str]) -> bool:
+    """Whether children live on, after a moment in which they may end."""
+    deadline = time.monotonic() + LINGER_S
+    while _reap() and _any_left(own_locks):
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(_STEP_S)
+    return False
+
+
 def _wait_one() -> bool:
     try:
         os.wait()
@@ -131,11 +155,11 @@ def _wait_one() -> bool:
     return True
 
 
-def _any_left(run: layout.Run) -> bool:
+def _any_left(own_locks: frozenset[str]) -> bool:
     """Whether a child of ours is part of the run: another run's supervisor is not, though it
     became our child when the dobby that the job had called went away."""
-    me, own = os.getpid(), members.scope_of(run, None).own_locks
-    return any(p.parent == me and not members.is_other_run(p.pid, own) for p in processes.table())
+    me = os.getpid()
+    return any(p.parent == me and not members.is_other_run(p.pid, own_locks) for p in processes.table())
 
 
 def _tell(told_w: int, what: bytes) -> None:

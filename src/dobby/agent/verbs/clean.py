@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import locks, rows, sandbox, store
+from dobby.agent import locks, rows, sandbox, store, turn
 from dobby.core.errors import NotFound
 from dobby.core.names import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
     from dobby.agent.main import Call
     from dobby.agent.store import Stored
@@ -29,7 +29,7 @@ def run(call: Call) -> dict[str, Any]:
         name = {"project": job.project, "label": job.label}
         runs = rows.of_job(job, [])
         reason = _reason_to_keep(runs, args.get("older_than_s"))
-        fd = None if reason else locks.take(job.lock, wait=False)
+        fd = None if reason else _take(job)
         if fd is None:
             kept.append({**name, "reason": reason or "its label is held: something of a run still lives"})
             continue
@@ -41,6 +41,15 @@ def run(call: Call) -> dict[str, Any]:
         if not args.get("outputs"):
             kept += _outputs_kept(name, runs)
     return {"cleaned": cleaned, "kept": kept}
+
+
+def _take(job: layout.Job) -> Optional[int]:
+    """The label's lock, None where a run has it or still copies its outputs."""
+    fd = locks.take(job.lock, wait=False)
+    if fd is not None and not turn.is_free(job):
+        locks.release(fd)
+        return None
+    return fd
 
 
 def _jobs(call: Call) -> list[layout.Job]:
@@ -85,21 +94,29 @@ def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
 
 
 def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, Any]]:
-    size = sum(size_of(s.run.outputs) for s in runs if os.path.isdir(s.run.outputs) and os.listdir(s.run.outputs))
+    size = sum(
+        size_of(s.run.outputs) for s in runs if os.path.isdir(s.run.outputs) and os.listdir(s.run.outputs)
+    )
     reason = f"outputs of {size} bytes (--outputs removes them too)"
     return [{**name, "reason": reason, "outputs_bytes": size}] if size else []
 
 
 def size_of(path: str) -> int:
-    """Bytes on disk at and below `path`; symbolic links are not followed."""
-    try:
-        total = os.lstat(path).st_blocks * 512
-    except FileNotFoundError:
-        return 0
-    if os.path.isdir(path) and not os.path.islink(path):
+    """Bytes on disk at and below `path`; symbolic links are not followed, and what the account
+    may not look into counts nothing."""
+    total, folders = 0, [path]
+    while folders:
+        folder = folders.pop()
         try:
-            names = os.listdir(path)
-        except PermissionError:
-            return total
-        total += sum(size_of(f"{path}/{name}") for name in names)
+            total += os.lstat(folder).st_blocks * 512
+            if os.path.islink(folder) or not os.path.isdir(folder):
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:  # gone meanwhile, forbidden, or a path longer than the system can name
+            continue
     return total

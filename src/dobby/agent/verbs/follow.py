@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import rows, store
-from dobby.agent.watch import Watch
+from dobby.agent import locks, rows
+from dobby.agent.watch import SAFETY_S, Watch
 from dobby.core import protocol
 from dobby.core import status as st
+from dobby.core.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from dobby.agent.main import Call
     from dobby.agent.store import Stored
+    from dobby.core import layout
 
 CHUNK = 1 << 18
+ORPHAN_S = 0.5
 
 
 def run(call: Call) -> dict[str, Any]:
@@ -37,11 +40,26 @@ def run(call: Call) -> dict[str, Any]:
 
 def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch]) -> Stored:
     while True:
-        size = store.log_bytes(stored.run)  # before the events: bytes seen are then explained
-        stored = rows.look(stored.run) or stored
-        sender.send(stored, store.log_bytes(stored.run) if stored.final else size)
-        if stored.final is not None or watch is None or not watch.wait():
+        size = _log_bytes(stored.run)  # before the events: bytes seen are then explained
+        found = rows.look(stored.run)
+        if found is None:
+            raise NotFound(f"run {stored.run.run_id} was removed from {os.uname().nodename}")
+        stored = found
+        sender.send(stored, size if stored.final is None else _log_bytes(stored.run))
+        if stored.final is not None or watch is None:
             return stored
+        # Processes that outlive supervisor and wrapper may hold no lock: their end wakes nobody.
+        orphaned = stored.events and not locks.is_held(stored.run.lock)
+        if not watch.wait(ORPHAN_S if orphaned else SAFETY_S):
+            return stored
+
+
+def _log_bytes(run: layout.Run) -> Optional[int]:
+    """None where there is no log: not yet, or removed."""
+    try:
+        return os.stat(run.log).st_size
+    except FileNotFoundError:
+        return None
 
 
 class _Sender:
@@ -54,23 +72,36 @@ class _Sender:
         self._begin: Optional[int] = call.args.get("offset")
         self.offset = self._begin or 0
         self._run = stored.run
+        self._cut = False  # by the job: all that stands there now is its own
+        self._said = ""
 
-    def send(self, stored: Stored, size: int) -> None:
+    def send(self, stored: Stored, size: Optional[int]) -> None:
+        """Send what has come up to `size`, the log's length (None: there is none)."""
         if self._quiet:
             return
         job_begins = _job_begins(stored)
+        if size is None:
+            if job_begins is not None:
+                self._say_once("the log was removed: what stood there, and what is still to come, is lost")
+            return
         if self._begin is None or self._tail is not None:
             if job_begins is None and stored.final is None and self._begin is None:
                 return  # only the job's bytes are wanted, and it has not begun
-            self._settle_begin(job_begins or 0, size)
+            self._settle_begin(min(job_begins or 0, size), size)
+        if size < max(self.offset, job_begins or 0) and not self._cut:
+            self._cut = True
+            self._wire.say("the log was truncated by the job: what stood there is lost")
         if size < self.offset:
-            self._wire.say(f"the log was truncated by the job; going on at byte {size}")
-            self.offset = size
-        if job_begins is None:
-            self._copy(protocol.SETUP, size)
-        else:
-            self._copy(protocol.SETUP, min(size, job_begins))
-            self._copy(protocol.DATA, size)
+            self.offset = 0
+            self._wire.reply(protocol.AT, b"0")
+        setup_ends = 0 if self._cut else size if job_begins is None else job_begins
+        self._copy(protocol.SETUP, min(size, setup_ends))
+        self._copy(protocol.DATA, size)
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            self._wire.say(text)
+        self._said = text
 
     def _settle_begin(self, first: int, size: int) -> None:
         first = first if self._begin is None else self._begin
@@ -82,7 +113,10 @@ class _Sender:
     def _copy(self, kind: str, end: int) -> None:
         if end <= self.offset:
             return
-        fd = os.open(self._run.log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fd = os.open(self._run.log, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # removed this instant: told at the next look
+            return
         try:
             while self.offset < end:
                 data = os.pread(fd, min(CHUNK, end - self.offset), self.offset)

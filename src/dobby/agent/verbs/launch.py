@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from dobby.agent import admission, arrival, conclude, durable, locks, rows, start, stopping, store, turn
+from dobby.agent.charge import Charge
 from dobby.core import request as rq
+from dobby.core import status as st
 from dobby.core.errors import Busy, DobbyError
 
 TYPE_CHECKING = False
@@ -18,6 +21,12 @@ if TYPE_CHECKING:
     from dobby.core.request import Request
 
 ACCEPTING_S = 0.5
+STARTING_S = 30.0
+_STEP_S = 0.01
+
+
+class _Twin(Exception):
+    """Another session is just launching this very run."""
 
 
 def run(call: Call) -> dict[str, Any]:
@@ -27,27 +36,83 @@ def run(call: Call) -> dict[str, Any]:
     job = store.canonical(call.home, asked.project, asked.label)
     run = job.run(asked.run_id)
     request = asked.replace(project=job.project, label=job.label)
-    if store.was_accepted(run, request) and not _is_unstarted(run):
-        return _answer(run, already=True)
+    run_fd = None
+    if store.was_accepted(run, request):
+        run_fd = _take_unstarted(run)
+        if run_fd is None:
+            return _answer(run, already=True)
     settings = admission.read_settings(call.home)
     admission.admit(job.of_project, request)
     arrival.ensure(job, request, call)
     durable.make_dirs(job.runs)
-    label_fd = _claim(job, request)
-    run_fd = store.accept(run, request)
-    already = run_fd is None
-    if run_fd is None:
-        run_fd = locks.take(run.lock, wait=False)
-        if run_fd is None or not _is_unstarted(run):
-            return _answer(run, already=True)
-    start.start(run, request, settings, call.args.get("values", {}), run_fd, label_fd)
+    already = run_fd is not None
+    try:
+        label_fd = _claim(run, request, already)
+        if run_fd is None:
+            run_fd = store.accept(run, request)
+        if run_fd is None:
+            _let_go(label_fd)
+            raise _Twin
+    except _Twin:
+        _await_start(run)
+        return _answer(run, already=True)
+    values = call.args.get("values", {})
+    _start(
+        Charge(run=run, request=request, settings=settings, values=values, run_fd=run_fd, label_fd=label_fd)
+    )
     return _answer(run, already)
 
 
+def _start(charge: Charge) -> None:
+    """Start the supervisor; a run that cannot have one is final at once, and the error is raised."""
+    try:
+        start.start(charge)
+    except DobbyError as error:
+        stored = store.load(charge.run)
+        if stored is not None:
+            conclude.conclude(stored, st.Internal(message=error.message))
+        _let_go(charge.label_fd)
+        raise
+    os.close(charge.run_fd)
+    if charge.label_fd is not None:
+        os.close(charge.label_fd)
+
+
+def _let_go(label_fd: Optional[int]) -> None:
+    if label_fd is not None:
+        locks.release(label_fd)
+
+
+def _take_unstarted(run: layout.Run) -> Optional[int]:
+    """The lock of a run that was accepted by an agent which died before a supervisor lived; None
+    where it has one, or is final."""
+    if not _is_unstarted(run):
+        return None
+    fd = locks.take(run.lock, wait=False)
+    if fd is None:  # that agent lives, and is at it
+        _await_start(run)
+        return None
+    if _is_unstarted(run):
+        return fd
+    locks.release(fd)
+    return None
+
+
 def _is_unstarted(run: layout.Run) -> bool:
-    """Accepted by an agent that died before its supervisor lived."""
     stored = store.load(run)
     return stored is not None and not stored.events and stored.final is None
+
+
+def _await_start(run: layout.Run) -> None:
+    """Wait until another session has started this run. Raises DobbyError when it did not."""
+    deadline = time.monotonic() + STARTING_S
+    while _is_unstarted(run):
+        if time.monotonic() > deadline or not locks.is_held(run.lock):
+            raise DobbyError(
+                f"run {run.run_id} was accepted from another session, which did not start it",
+                "repeat the command",
+            )
+        time.sleep(_STEP_S)
 
 
 def _answer(run: layout.Run, already: bool) -> dict[str, Any]:
@@ -57,48 +122,58 @@ def _answer(run: layout.Run, already: bool) -> dict[str, Any]:
     return {"run": rows.row(stored), "already": already}
 
 
-def _claim(job: layout.Job, request: Request) -> Optional[int]:
-    """The label's lock; None where the run is to queue. Raises Busy."""
+# --- the label -----------------------------------------------------------------------------
+
+
+def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
+    """The label's lock; None where the run is to queue. `already`: the run was accepted before,
+    and its lock is ours. Raises Busy, and _Twin where another session holds the label for it."""
+    deadline = time.monotonic() + ACCEPTING_S
     while True:
-        fd = locks.take(job.lock, wait=False)
+        fd = locks.take(run.job.lock, wait=False)
         if fd is not None:
-            if not turn.anyone_waits(job):
+            if turn.is_free(run.job, but=run.run_id):
                 return fd
             locks.release(fd)
         if request.if_running == "queue":
             return None
-        if request.if_running == "refuse":
-            raise _busy(job)
-        stopping.clear(job, by=request.user)
+        holder = _holder(run.job)
+        if holder is not None and holder.run == run and not already:
+            raise _Twin
+        if request.if_running == "replace":
+            stopping.clear(run.job, by=request.user, but=run.run_id)
+        elif holder is not None and (holder.final is None or time.monotonic() > deadline):
+            raise _busy(holder)
+        elif time.monotonic() > deadline:
+            raise Busy(f"{run.label} is held, but by no run that is known", "try again")
+        time.sleep(_STEP_S)
 
 
-def _busy(job: layout.Job) -> Busy:
-    holder = _holder(job)
-    if holder is None:
-        return Busy(f"{job.label} is held by a run that is just being accepted", "try again")
-    shown = rows.row(holder)
+def _busy(holder: Stored) -> Busy:
+    shown, label = rows.row(holder), holder.run.label
     since = shown["started_at"] or shown["created_at"]
     who = f"{shown['user'] or 'someone'} from {shown['client'] or 'an unnamed machine'}"
     what = f"{shown['status']} since {since}, started by {who}"
     if holder.final is not None:
         what = f"{shown['status']}, but {shown['note'] or 'something it started still runs'}"
     return Busy(
-        f"{job.label} is busy: run {holder.run.run_id} is {what}",
-        f"wait for it (dobby wait {job.label}), stop it (dobby stop {job.label}), or use another "
+        f"{label} is busy: run {holder.run.run_id} is {what}",
+        f"wait for it (dobby wait {label}), stop it (dobby stop {label}), or use another "
         "--label, or --if-running queue|replace",
         holder=shown,
     )
 
 
 def _holder(job: layout.Job) -> Optional[Stored]:
-    """The run that holds the label: a live one, or a final one that left a child behind. Who has
-    just taken the lock needs an instant to be accepted."""
-    deadline = time.monotonic() + ACCEPTING_S
-    while True:
-        runs = [s for s in rows.of_job(job) if s.final is None]
-        if runs:
-            return rows.meant(runs)
-        if time.monotonic() > deadline:
-            last = conclude.read_holder(job)
-            return store.load(job.run(last)) if last else None
-        time.sleep(0.01)
+    """The run that holds the label, or has a claim to it: the one that took it last, where that
+    lives; else any that lives; else, having left a child behind, the one that took it last. Who
+    has just taken the lock needs an instant to be accepted: then it is wrong, or None."""
+    named = conclude.read_holder(job)
+    runs = rows.of_job(job, [])
+    live = [s for s in runs if s.final is None and s.events]
+    last = [s for s in runs if s.run.run_id == named]
+    if last and last[0].final is None:
+        return last[0]
+    if live:
+        return rows.meant(live)
+    return last[0] if last else None

@@ -1,9 +1,8 @@
-"""End a run; by its label also those queued behind it."""
+"""End a run; by its label also those queued behind it, and what was left behind."""
 
 from __future__ import annotations
 
 from dobby.agent import rows, stopping
-from dobby.core import status as st
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +18,5 @@ def run(call: Call) -> dict[str, Any]:
     was = stored.view().status.name
     by, grace_s = call.args.get("by", ""), call.args.get("grace_s")
     if not call.args.get("run"):
-        for other in rows.of_job(stored.run.job):
-            if other.view().status.name == st.Queued.name and other.run != stored.run:
-                stopping.stop(other.run, by, grace_s)
+        stopping.clear(stored.run.job, by, grace_s)
     return {"run": rows.row(stopping.stop(stored.run, by, grace_s)), "was": was}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from dobby.agent import admission, start, store, supervisor
+from dobby.agent.charge import Charge
 from dobby.core import layout
 from dobby.core.errors import NotFound
 
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
 def run(call: Call) -> dict[str, Any]:
     """`args`: `project label run_id values` and the inherited descriptors `run_fd label_fd
     ready_fd`, which must not be inherited any further by the job."""
-    import os
-
     args = call.args
     job = layout.Job(home=call.home, project=args["project"], label=args["label"])
     stored = store.load(job.run(args["run_id"]))
@@ -26,7 +27,7 @@ def run(call: Call) -> dict[str, Any]:
     for fd in (args["run_fd"], args["label_fd"], args["ready_fd"]):
         if fd is not None:
             os.set_inheritable(fd, False)
-    charge = supervisor.Charge(
+    charge = Charge(
         run=stored.run,
         request=stored.request,
         settings=admission.read_settings(call.home),
