@@ -21,6 +21,11 @@ __all__ = [
     "UsageError",
 ]
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.client import Client, Listing, Run
+    from dobby.core.errors import Bug, Busy, DobbyError, NotFound, Unreachable, UsageError
+
 _CLIENT = ("Client", "Listing", "Run")
 
 

@@ -122,7 +122,7 @@ class Ssh:
         if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
             words = "\n".join(line.strip() for line in said.splitlines() if line.strip())
             message = f"host {self.host} shows another key than before, and ssh refuses it"
-            return ended(message, words, reached=False)
+            return ended(message, words, reached=False, refused=True)
         if here and code == _FAILED:
             return ended(
                 f"the connection to host {self.host} was lost: {what or 'ssh gave no reason'}", reached=True
@@ -133,13 +133,17 @@ class Ssh:
                 f"host {self.host} did not run dobby's agent: {why} (exit {code})",
                 f"try `ssh {self._destination} true`",
                 reached=here and code < 0,
+                maybe=here,
+                refused=code > 0,
             )
-        never_in = any(words in said for words in (*_NEVER_IN, *_REFUSED))
+        refused = any(words in said for words in _REFUSED)
+        never_in = refused or any(words in said for words in _NEVER_IN)
         return ended(
             f"host {self.host} cannot be reached: {what or 'ssh gave no reason'}",
             _hint(what, self._destination),
             reached=False,
             maybe=called and not never_in,
+            refused=refused,
         )
 
     def shell(self, command: str) -> int:

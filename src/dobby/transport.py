@@ -47,10 +47,12 @@ PATIENCE_S = 30.0
 _SAID_BYTES = 65536
 
 
-def ended(message: str, hint: str = "", *, reached: bool, maybe: bool = False) -> Unreachable:
-    """The error of a session without a last reply. `reached`: the host had answered, so the
-    connection was lost, not refused. `maybe`: whether the call arrived is not known."""
-    return Unreachable(message, hint, reached=reached, maybe=maybe or reached)
+def ended(
+    message: str, hint: str = "", *, reached: bool, maybe: bool = False, refused: bool = False
+) -> Unreachable:
+    """The error of a session without a last reply. `reached`: the host had answered before.
+    `maybe`: whether the call arrived is not known. `refused`: to ask again is in vain."""
+    return Unreachable(message, hint, reached=reached, maybe=maybe or reached, refused=refused)
 
 
 class Session:
@@ -266,6 +268,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 _KEPT = (
     *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "TERM"),
     *("XDG_RUNTIME_DIR", "DOBBY_HOME"),
+    # How this machine reaches the network is no setting of one shell.
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
 
 
@@ -274,7 +279,7 @@ class Local:
     what a login would set as well, and PATH without an active virtual environment."""
 
     host = "local"
-    patience_s = PATIENCE_S
+    patience_s: float | None = PATIENCE_S
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
@@ -296,7 +301,8 @@ class Local:
 
     def explain(self, said: str, code: int, here: bool) -> Unreachable:
         why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
-        return ended(f"the agent on this machine ended without an answer: {why}", reached=code < 0)
+        message = f"the agent on this machine ended without an answer: {why}"
+        return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
 
     def shell(self, command: str) -> int:
         return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")

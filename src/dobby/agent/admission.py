@@ -6,11 +6,13 @@ import json
 
 from dobby.agent import durable, locks
 from dobby.core import layout
-from dobby.core.errors import DobbyError
+from dobby.core.errors import DobbyError, UsageError
 from dobby.core.host_settings import parse_host_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Optional
+
     from dobby.core.host_settings import HostSettings
     from dobby.core.request import Request
 
@@ -21,8 +23,8 @@ def read_settings(home: str) -> HostSettings:
     text = (durable.read(path) or b"").decode("utf-8", "replace")
     try:
         return parse_host_settings(text)
-    except ValueError as error:
-        raise DobbyError(f"the host's settings {path}: {error}", "mend that line on the host") from None
+    except UsageError as error:
+        raise DobbyError(f"{path} on this host: {error.message}", "mend that line on the host") from None
 
 
 def admit(project: layout.Project, request: Request) -> None:
@@ -30,20 +32,41 @@ def admit(project: layout.Project, request: Request) -> None:
     known: two projects of one name would mix their objects and labels.
 
     A shallow clone, which cannot know its roots, is admitted by its origin."""
-    data = durable.read(project.identity)
-    known = json.loads(data) if data else None
-    if known is None:
+    known = _read_identity(project)
+    if known is None or _is_news(known, request):
         durable.make_dirs(project.root)
         fd = locks.take(project.lock, wait=True)
         try:
-            if durable.read(project.identity) is None:
-                _record(project, [], [], request)
-                return
+            known = _read_identity(project) or {"roots": [], "origins": []}
+            _check(project, known, request)
+            _record(project, known, request)
         finally:
             if fd is not None:
                 locks.release(fd)
-        admit(project, request)
         return
+    _check(project, known, request)
+
+
+def _read_identity(project: layout.Project) -> Optional[dict[str, list[str]]]:
+    """What is known of the project's repository, None where nothing is. Raises DobbyError."""
+    data = durable.read(project.identity)
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+        return {"roots": list(content["roots"]), "origins": list(content["origins"])}
+    except (ValueError, KeyError, TypeError):
+        raise DobbyError(
+            f"unreadable: {project.identity}", "remove it: the next run of the project writes it anew"
+        ) from None
+
+
+def _is_news(known: dict[str, list[str]], request: Request) -> bool:
+    new_origin = request.origin and request.origin not in known["origins"]
+    return bool(new_origin) or not set(request.roots) <= set(known["roots"])
+
+
+def _check(project: layout.Project, known: dict[str, list[str]], request: Request) -> None:
     roots, origins = known["roots"], known["origins"]
     same = bool(set(roots) & set(request.roots)) or (request.origin and request.origin in origins)
     nothing_known = not roots and not origins
@@ -53,14 +76,11 @@ def admit(project: layout.Project, request: Request) -> None:
             f"(origin {', '.join(origins) or 'unknown'}): it shares no root commit with this one",
             "give this one a name of its own ([tool.dobby] name = …), or use --force if it is the same",
         )
-    new_roots = not set(request.roots) <= set(roots)
-    if new_roots or (request.origin and request.origin not in origins):
-        _record(project, roots, origins, request)
 
 
-def _record(project: layout.Project, roots: list[str], origins: list[str], request: Request) -> None:
+def _record(project: layout.Project, known: dict[str, list[str]], request: Request) -> None:
     content = {
-        "roots": sorted({*roots, *request.roots}),
-        "origins": sorted({*origins, *([request.origin] if request.origin else [])}),
+        "roots": sorted({*known["roots"], *request.roots}),
+        "origins": sorted({*known["origins"], *([request.origin] if request.origin else [])}),
     }
     durable.replace(project.identity, durable.dump_json(content))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from dobby.agent import durable, objects
+from dobby.agent import durable, hostgit, objects
 from dobby.core import protocol
 from dobby.core.errors import DobbyError
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 def ensure(job: layout.Job, request: Request, call: Call) -> None:
     """Have every commit that the request names, and its tags, in the host's caches, pinned for
     the job. Asks the caller for what is missing. Raises DobbyError."""
-    env = dict(os.environ)
+    env = hostgit.env_of(call.home)
+    try:
+        _ensure(job, request, call, env)
+    except DobbyError:
+        hostgit.check_git(env)  # it may have failed for the want of a git that fits
+        raise
+
+
+def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) -> None:
     project = job.of_project
     objects.ensure_cache(project.cache, request.object_format, env)
     tag_ids = _unchecked_tags(project, request)

@@ -6,6 +6,8 @@ compiles, moves into place, and then serves the call: one round trip for all. It
 nothing of dobby can be imported yet.
 """
 
+from __future__ import annotations
+
 import compileall
 import glob
 import hashlib

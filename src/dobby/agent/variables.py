@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NOT_OURS = ("DOBBY_", "SSH_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_")
 _DROPPED = ("_", "OLDPWD", "PWD", "SHLVL", "__PYVENV_LAUNCHER__")
-_PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
+PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def of_host(settings: HostSettings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -25,7 +25,7 @@ def of_host(settings: HostSettings, environ: Mapping[str, str]) -> dict[str, str
     env = {k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in _DROPPED}
     env.setdefault("LANG", "C.UTF-8")
     front = [os.path.expanduser(entry) for entry in settings.path]
-    env["PATH"] = ":".join([*front, env.get("PATH") or _PLAIN_PATH])
+    env["PATH"] = ":".join([*front, env.get("PATH") or PLAIN_PATH])
     if settings.profile:
         env = _after_profile(os.path.expanduser(settings.profile), env)
     env.update(settings.variables)
@@ -72,7 +72,7 @@ def of_command(
 
 def find(program: str, env: Mapping[str, str]) -> str:
     """The absolute path of a program in env's PATH, "" when it is not there."""
-    for entry in env.get("PATH", _PLAIN_PATH).split(":"):
+    for entry in env.get("PATH", PLAIN_PATH).split(":"):
         path = f"{entry}/{program}"
         if entry.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
             return path

@@ -6,22 +6,25 @@ import os
 import time
 
 from dobby import config
-from dobby import snapshot as snap
 from dobby.client import state
+from dobby.client.forwarding import forwarded, read_env_file
+from dobby.config.table import BY_KEY
 from dobby.core import names
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
 from dobby.core.request import Request, check_inside, check_request, check_variable
+from dobby.core.settings import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from dobby.config import Options
     from dobby.snapshot import Checkout, Snapshot
 
 FILES = ("dobby.toml", "pyproject.toml")
+GIVEN = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")  # options that are no settings
 
 
 class Source(Record):
@@ -38,6 +41,19 @@ class Source(Record):
     files: dict[str, str]
 
 
+class Given(Record):
+    """What a caller gave beside the settings, checked. `file_values` are those of the env file;
+    `dir` None means the caller's own directory."""
+
+    words: tuple[str, ...]
+    file_values: dict[str, str]
+    dir: str | None
+    repo: str
+    run_id: str
+    force: bool
+    dry_run: bool
+
+
 class Asked(Record):
     """A request, the forwarded `values` that travel beside it, and the `host` to ask."""
 
@@ -51,6 +67,37 @@ def new_run_id() -> str:
     return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + os.urandom(5).hex()
 
 
+def check_given(revision: str, command: str, flags: Mapping[str, Any], given: Mapping[str, Any]) -> Given:
+    """What can be known to be wrong before anything is started. Raises UsageError."""
+    from dobby.snapshot.revisions import check_revision
+
+    for key in flags:
+        if key not in BY_KEY:
+            raise UsageError(f"run has no option {key!r}", did_you_mean(key, [*BY_KEY, *GIVEN]))
+    check_revision(revision)
+    if not command.strip():
+        raise UsageError("the command is empty")
+    if flags.get("label") is not None:
+        names.check_name(flags["label"], "label")
+    if given.get("run_id"):
+        names.check_name(given["run_id"], "run id")
+    if given.get("dir") is not None:
+        check_inside(given["dir"], "directory")
+    words = tuple(given.get("env") or ())
+    for word in words:
+        check_variable(word.partition("=")[0])
+    env_file = given.get("env_file")
+    return Given(
+        words=words,
+        file_values=read_env_file(env_file) if env_file else {},
+        dir=given.get("dir"),
+        repo=given.get("repo") or "",
+        run_id=given.get("run_id") or "",
+        force=bool(given.get("force")),
+        dry_run=bool(given.get("dry_run")),
+    )
+
+
 def take_source(
     cwd: str,
     revision: str,
@@ -60,11 +107,12 @@ def take_source(
     say: Callable[[str], None],
 ) -> Source:
     """The snapshot of the checkout at `cwd`. Raises UsageError, DobbyError."""
+    from dobby import snapshot as snap
+
     checkout = snap.open_checkout(cwd)
-    limit = options_of(environ, flags, _files_on_disk(checkout.top), "the working tree").untracked_limit_mb
-    shot = snap.take(
-        checkout, revision, untracked_limit_bytes=int(limit * 1_000_000), force=force, say=say
-    )
+    on_disk = files_on_disk(checkout.top) if revision == "." else {}
+    limit = options_of(environ, flags, on_disk, "the working tree").untracked_limit_mb
+    shot = snap.take(checkout, revision, untracked_limit_bytes=int(limit * 1_000_000), force=force, say=say)
     for notice in shot.notices:
         say(notice)
     files = {n: t.decode("utf-8", "replace") for n, t in snap.read_files(checkout, shot, FILES).items()}
@@ -80,7 +128,8 @@ def take_source(
     )
 
 
-def _files_on_disk(top: str) -> dict[str, str]:
+def files_on_disk(top: str) -> dict[str, str]:
+    """The texts of FILES as they lie in the directory `top`."""
     found = {}
     for name in FILES:
         try:
@@ -123,67 +172,28 @@ def run_dir(given: str | None, checkout: Checkout | None) -> str:
     return "" if path == "." else path
 
 
-def forwarded(
-    words: Iterable[str], env_file: str | None, environ: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """`-e NAME` and the lines of --env-file are values to forward; `-e NAME=VALUE` is no secret.
-    Answers (values, variables). Raises UsageError."""
-    values, variables = _read_env_file(env_file) if env_file else {}, {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        check_variable(name)
-        if equals:
-            variables[name] = value
-        elif name in values:
-            continue
-        elif name in environ:
-            values[name] = environ[name]
-        else:
-            raise UsageError(f"{name} is not set here, so it cannot be forwarded", f"export {name}=…")
-    return values, variables
-
-
-def _read_env_file(path: str) -> dict[str, str]:
-    """NAME=VALUE lines; '#' begins a comment line; one pair of quotes around a value is taken off."""
-    found = {}
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-    except OSError as error:
-        raise UsageError(f"env file {path}: {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
-        text = line.strip().removeprefix("export ")
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"env file {path}, line {number} is no NAME=VALUE")
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        found[check_variable(name.strip())] = value
-    return found
-
-
 def compose(
     source: Source,
     options: Options,
     revision: str,
     command: str,
-    given: Mapping[str, Any],
+    given: Given,
     environ: Mapping[str, str],
 ) -> Asked:
-    """The request of `run`. `given`: env, env_file, dir, repo, run_id, force. Raises UsageError."""
-    words = [*options.forward_env, *(given.get("env") or ())]
-    values, variables = forwarded(words, given.get("env_file"), environ)
+    """The request of `run`. Raises UsageError."""
+    from dobby.snapshot.urls import split_login
+
+    words = [*(n for n in options.forward_env if n not in given.file_values), *given.words]
+    values, variables = forwarded(words, given.file_values, environ)
     top = source.checkout.top if source.checkout else ""
     request = Request(
-        run_id=given.get("run_id") or new_run_id(),
+        run_id=given.run_id or new_run_id(),
         project=project_name(options, source.origin, top),
         label=label_of(options, revision, source.branch),
         host=options.host,
         command=command,
         revision=revision,
-        dir=run_dir(given.get("dir"), source.checkout),
+        dir=run_dir(given.dir, source.checkout),
         environment=options.environment,
         setup=options.setup,
         setup_key=options.setup_key,
@@ -194,8 +204,8 @@ def compose(
         timeout_s=options.timeout_s,
         grace_s=options.grace_s,
         if_running=options.if_running,
-        repo=given.get("repo") or "",
-        force=bool(given.get("force")),
+        repo=split_login(given.repo)[0],
+        force=given.force,
         **of_source(source, environ),
         **of_caller(environ),
     )
@@ -204,6 +214,8 @@ def compose(
 
 def of_source(source: Source, environ: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a request that say which code runs."""
+    from dobby import snapshot as snap
+
     shot, checkout = source.snapshot, source.checkout
     return {
         "commit": source.commit,
@@ -217,9 +229,18 @@ def of_source(source: Source, environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def of_caller(environ: Mapping[str, str]) -> dict[str, str]:
+def of_caller(environ: Mapping[str, str]) -> dict[str, Any]:
     """Who asks, from which machine: claimed, not proved."""
     return {
-        "user": environ.get("DOBBY_USER") or environ.get("USER") or environ.get("LOGNAME") or "",
+        "user": environ.get("USER") or environ.get("LOGNAME") or _account(),
         "client": os.uname().nodename,
     }
+
+
+def _account() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dobby.client import asking, state, targets
+from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 from dobby.core.record import Record
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from dobby.client.asking import Source
     from dobby.config import Options
-
-GIVEN = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")
 
 
 class Run(Record):
@@ -87,14 +86,19 @@ class Client:
         files, revision = targets.files_here(self._cwd)
         return asking.options_of(self._environ, {}, files, revision)
 
-    def _hosts(self, options: Options | None = None) -> Hosts:
-        if self._known is None or (options is not None and self._known[0] is not options):
-            options = options or self.settings()
+    def _here(self) -> tuple[Options, Hosts]:
+        """Settings and hosts; both the same for as long as this client lives."""
+        if self._known is None:
+            options = self.settings()
             self._known = (options, Hosts(options, self._environ, self._say, self._interactive))
-        return self._known[1]
+        return self._known
+
+    def _hosts(self) -> Hosts:
+        return self._here()[1]
 
     def _targets(self) -> targets.Targets:
-        return targets.Targets(self._hosts(), self.settings(), self._cwd, self._environ)
+        options, hosts = self._here()
+        return targets.Targets(hosts, options, self._cwd, self._environ)
 
     # --- launching ----------------------------------------------------------------------
 
@@ -104,28 +108,23 @@ class Client:
         `options`: those of the command line by name: label, host, environment, setup, output,
         keep, timeout, grace, if_running …, and env, env_file, dir, repo, run_id, force, dry_run.
         Returns once the host has acknowledged. Raises Busy when the label is held."""
-        given = {k: options.pop(k) for k in GIVEN if k in options}
-        if given.get("dir") is not None:
-            asking.run_dir(given["dir"], None)  # refused before any work
-        self._check_host(options)
-        source = self._source(revision, options, given)
-        chosen = asking.options_of(self._environ, options, source.files, revision)
+        flags = {key: value for key, value in options.items() if key not in asking.GIVEN}
+        given = asking.check_given(revision, command, flags, options)
+        settings, hosts = self._here()
+        hosts.transport(flags.get("host") or settings.host)  # refuses what is no destination
+        source = self._source(revision, flags, given)
+        chosen = asking.options_of(self._environ, flags, source.files, revision)
         for warning in chosen.warnings:
             self._say(f"warning: {warning}")
         asked = asking.compose(source, chosen, revision, command, given, self._environ)
-        return self._launch(asked, source, chosen, bool(given.get("dry_run")))
+        return self._launch(asked, source, given.dry_run)
 
-    def _check_host(self, options: Mapping[str, Any]) -> None:
-        self._hosts().transport(options.get("host") or self.settings().host)
+    def _source(self, revision: str, flags: dict[str, Any], given: asking.Given) -> Source:
+        if given.repo:
+            return source_by_url(self._hosts(), self._environ, given.repo, revision, flags, self._say)
+        return asking.take_source(self._cwd, revision, self._environ, flags, given.force, self._say)
 
-    def _source(self, revision: str, options: dict[str, Any], given: dict[str, Any]) -> Source:
-        if given.get("repo"):
-            return targets.source_by_url(self._hosts(), self._environ, given["repo"], revision, options)
-        return asking.take_source(
-            self._cwd, revision, self._environ, options, bool(given.get("force")), self._say
-        )
-
-    def _launch(self, asked: asking.Asked, source: Source, options: Options, dry_run: bool) -> Run:
+    def _launch(self, asked: asking.Asked, source: Source, dry_run: bool = False) -> Run:
         from dobby.client.launching import launch
 
         request = asked.request
@@ -134,7 +133,7 @@ class Client:
             self._say(f"would run {what}: {request.command}")
             return Run(row=targets.unsent_row(asked))
         self._say(f"{what} ({request.subject})" if request.subject else what)
-        answer = launch(self._hosts(options), asked, source, self._say, self._progress)
+        answer = launch(self._hosts(), asked, source, self._say, self._progress)
         run = Run(row=answer["run"], already=answer["already"])
         state.remember(self._environ, asked.host, run.project, run.label)
         if run.already:
@@ -168,7 +167,7 @@ class Client:
             hosts=self._hosts(),
             say=self._say,
         )
-        return self._launch(asked, source, self.settings(), False)
+        return self._launch(asked, source)
 
     # --- living with runs ----------------------------------------------------------------
 
@@ -200,15 +199,17 @@ class Client:
             and (not status or r["status"] == status)
             and r["created_at"] >= earliest
         ]
-        return Listing(runs=sorted(runs, key=lambda r: str(r["created_at"]), reverse=True), hosts=found.hosts)
+        return Listing(
+            runs=sorted(runs, key=lambda r: str(r["created_at"]), reverse=True), hosts=found.hosts
+        )
 
     def _list(self, labels: list[tuple[str, str]], all: bool, host: str | None) -> Listing:
         hosts = self._hosts()
         names = [host] if host else hosts.known()
         answers = hosts.ask_all(names, "list", {"all": all, "labels": labels})
-        if all_failed := [a.error for a in answers if a.error]:
-            if len(all_failed) == len(answers):
-                raise all_failed[0]
+        errors = [a.error for a in answers if a.error]
+        if errors and len(errors) == len(answers):
+            raise errors[0]
         runs: list[dict[str, Any]] = []
         shown = []
         for answer in answers:
@@ -235,16 +236,15 @@ class Client:
         """The job's bytes to `write`, in order and exact; with `all` the set-up's too, from the
         file's first byte, to `setup`. `follow` until the run is final, across lost connections.
         The row as it is then."""
-        from dobby.client.following import Reader, follow as follow_run
+        from dobby.client.following import Reader
+        from dobby.client.following import follow as follow_run
 
         found = self._targets().show(label, host, run)["run"]
         reader = Reader(write, setup, self._say, 0 if all else None)
         args = {**targets.exactly(found), "follow": follow, "tail": tail, "offset": 0 if all else None}
         return follow_run(self._hosts(), found["host"], args, reader, self._say)
 
-    def wait(
-        self, label: str, *, host: str | None = None, run: str | None = None
-    ) -> dict[str, Any]:
+    def wait(self, label: str, *, host: str | None = None, run: str | None = None) -> dict[str, Any]:
         """Block until the run is final; its row."""
         from dobby.client.following import Reader, follow
 
@@ -280,12 +280,16 @@ class Client:
         names = list(labels)
         if bool(names) == all:
             raise UsageError("clean takes labels, or --all", "name the labels, or say --all")
-        by_host = self._targets().group(names, host)
+        targets_ = self._targets()
+        by_host = targets_.group(names, host)
         found: dict[str, Any] = {"cleaned": [], "kept": []}
         for name, pairs in by_host.items():
             args = {
-                **{"labels": pairs, "prefer": targets.project_here(self._cwd, self.settings())},
-                **{"older_than_s": older_than_s, "keep_logs": keep_logs, "outputs": outputs},
+                "labels": pairs,
+                "prefer": targets_.prefer,
+                "older_than_s": older_than_s,
+                "keep_logs": keep_logs,
+                "outputs": outputs,
             }
             answer = self._hosts().call(name, "clean", args)
             for kind, entries in found.items():

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 
+from dobby.client import unpacking
 from dobby.core import protocol
 from dobby.core.errors import DobbyError, UsageError
 
@@ -20,30 +21,30 @@ if TYPE_CHECKING:
 
     from dobby.client.hosts import Hosts
 
-    Progress = Callable[[str, int, "int | None"], None]
+    Progress = Callable[[str, int, int | None], None]
 
 
 def fetch(
     hosts: Hosts, host: str, args: dict[str, Any], to: str, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Answers `run to files bytes unchanged differs` (paths that were left as they are).
+    """Answers `run to files bytes unchanged`, `differs` (paths that were left as they are) and
+    `outside` (links that lead out of what was fetched, and were left there).
 
     `args` as the agent's `fetch` takes them. Raises DobbyError; nothing is lost then."""
     plan = hosts.call(host, "fetch", {**args, "plan": True})
+    made = not os.path.isdir(to)
     os.makedirs(to, exist_ok=True)
     staging = f"{os.path.abspath(to)}/.dobby-fetch-{os.urandom(4).hex()}"
     os.mkdir(staging, 0o700)
     try:
-        by_rsync = plan["rsync"] and shutil.which("rsync") is not None
-        way = hosts.transport(host).rsync() if by_rsync else None
-        if way is not None:
-            _rsync(way, plan, staging, os.path.abspath(to))
-        else:
+        if not (plan["rsync"] and _rsync(hosts, host, plan, staging, os.path.abspath(to), progress)):
             _untar(hosts, host, args, plan, staging, progress)
         moved = _Moved(to, overwrite)
         moved.take(staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if made and not os.listdir(to):
+            os.rmdir(to)
     return {
         "run": plan["run"],
         "to": to,
@@ -51,24 +52,55 @@ def fetch(
         "bytes": moved.bytes,
         "unchanged": moved.unchanged,
         "differs": moved.differs,
+        "outside": plan["outside"],
     }
 
 
-def _rsync(way: tuple[list[str], str], plan: dict[str, Any], staging: str, to: str) -> None:
-    """rsync(1): names go by --files-from, the remote path by --secluded-args: no shell sees them.
-    What is here already is copied from here (--copy-dest)."""
+def _rsync(
+    hosts: Hosts, host: str, plan: dict[str, Any], staging: str, to: str, progress: Progress
+) -> bool:
+    """rsync(1): names go by --files-from, the remote path by -s: no shell sees them. What is here
+    already is copied from here (--copy-dest). False where there is no rsync, or it fails (an
+    old one, login files that print): the tar stream needs nothing of it."""
+    way = hosts.transport(host).rsync() if shutil.which("rsync") else None
+    if way is None:
+        return False
     options, prefix = way
     argv = [
-        *("rsync", "-rlptE", "--safe-links", "-s", "--from0", "--files-from=-", f"--copy-dest={to}"),
-        *(["--info=progress2"] if os.isatty(2) else []),
+        *("rsync", "-rlptE", "--chmod=Du+rwx,ug-s,o-t", "--safe-links", "-s"),
+        *("--from0", "--files-from=-", f"--copy-dest={to}", "--info=progress2", "--no-h", "--outbuf=N"),
         *(*options, "--", f"{prefix}{plan['root']}/", f"{staging}/"),
     ]
     names = b"".join(os.fsencode(name) + b"\0" for name in plan["paths"])
-    done = subprocess.run(argv, input=names, stdout=2, check=False)
-    if done.returncode:
-        raise DobbyError(
-            f"rsync failed (exit {done.returncode})", "repeat the command: what had arrived was not used"
-        )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
+        _feed(process, names)
+        _show_progress(process, plan["bytes"], progress)
+    if process.returncode:
+        shutil.rmtree(staging)
+        os.mkdir(staging, 0o700)
+    return process.returncode == 0
+
+
+def _feed(process: subprocess.Popen[bytes], names: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101 - it has a pipe
+    try:
+        process.stdin.write(names)
+        process.stdin.close()
+    except BrokenPipeError:
+        return  # its exit code says that it failed
+
+
+def _show_progress(process: subprocess.Popen[bytes], total: int, progress: Progress) -> None:
+    """Lines of --info=progress2 end in a carriage return and begin with the bytes so far."""
+    assert process.stdout is not None  # noqa: S101 - it has a pipe
+    rest = b""
+    while part := os.read(process.stdout.fileno(), 4096):
+        *lines, rest = (rest + part).replace(b"\n", b"\r").split(b"\r")
+        for line in lines:
+            first = line.split()[:1]
+            if first and first[0].isdigit():
+                progress("fetching", min(int(first[0]), total), total)
 
 
 def _untar(
@@ -88,11 +120,11 @@ def _untar(
     def unpack() -> None:
         with os.fdopen(read_fd, "rb") as stream:
             try:
-                _extract(stream, staging)
+                unpacking.extract(stream, staging)
             except Exception as error:
                 failures.append(error)
-                while stream.read(1 << 16):  # let the sender finish
-                    pass
+            while stream.read(1 << 16):  # let the sender finish
+                pass
 
     thread = Thread(target=unpack, daemon=True)
     thread.start()
@@ -105,50 +137,13 @@ def _untar(
             sink.write(payload)
             progress("fetching", min(got, plan["bytes"]), plan["bytes"])
 
-    with os.fdopen(write_fd, "wb") as sink:
-        hosts.call(host, "fetch", args, on_reply)
-    thread.join()
+    try:
+        with os.fdopen(write_fd, "wb") as sink:
+            hosts.call(host, "fetch", args, on_reply)
+    finally:
+        thread.join()
     if failures:
         raise DobbyError(f"what {host} sent could not be unpacked: {failures[0]}")
-
-
-def _extract(stream: Any, staging: str) -> None:
-    """Only files, directories and links that stay inside: the host may be hostile (PEP 706)."""
-    import tarfile
-
-    links = []
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 18) as tar:
-        for member in tar:
-            path = _inside(staging, member.name)
-            if member.isdir():
-                os.makedirs(path, exist_ok=True)
-            elif member.issym():
-                links.append((path, member.name, member.linkname))
-            elif member.isreg():
-                _write_file(tar, member, path)
-            elif member.islnk():
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                os.link(_inside(staging, member.linkname), path)
-    for path, name, target in links:  # last, so that nothing is written through one
-        _inside(staging, os.path.join(os.path.dirname(name), target))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.symlink(target, path)
-
-
-def _inside(root: str, name: str) -> str:
-    path = os.path.normpath(f"{root}/{name}")
-    if name.startswith("/") or not path.startswith(f"{root}/"):
-        raise DobbyError(f"{name!r} would leave the directory")
-    return path
-
-
-def _write_file(tar: Any, member: Any, path: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    source = tar.extractfile(member)
-    with open(path, "xb") as file:
-        shutil.copyfileobj(source, file, 1 << 18)
-    os.chmod(path, member.mode & 0o777)
-    os.utime(path, (member.mtime, member.mtime))
 
 
 class _Moved:
@@ -160,7 +155,10 @@ class _Moved:
         self.differs: list[str] = []
 
     def take(self, staging: str) -> None:
-        for path, name in _walk(staging):
+        arrived = list(_walk(staging))
+        for _, name in arrived:
+            self._check_way(name)
+        for path, name in arrived:
             target = f"{self.to}/{name}"
             if os.path.lexists(target):
                 if _same(path, target):
@@ -175,6 +173,14 @@ class _Moved:
             os.replace(path, target)
             self.files += 1
             self.bytes += os.lstat(target).st_size
+
+    def _check_way(self, name: str) -> None:
+        """Nothing is written through a link: an earlier fetch may have brought it."""
+        at = self.to
+        for part in name.split("/")[:-1]:
+            at = f"{at}/{part}"
+            if os.path.islink(at) or (os.path.lexists(at) and not os.path.isdir(at)):
+                raise UsageError(f"{at} is no directory here, but one there", "move it away first")
 
 
 def _walk(root: str) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,8 @@ def follow(
             row: dict[str, Any] = hosts.call(host, "follow", args, reader.on_reply)["run"]
             return row
         except Unreachable as error:
-            if not (lost or reader.answered or error.details.get("connected")):
+            refused = error.details.get("refused")
+            if refused or not (lost or reader.answered or error.details.get("reached")):
                 raise
             if not lost:
                 say(f"the connection to {host} was lost; the run goes on, connecting again")

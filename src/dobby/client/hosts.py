@@ -40,6 +40,7 @@ class Hosts:
         self._say = say
         self._interactive = interactive
         self._open: dict[str, Transport] = {}
+        self._agent: shipping.Agent | None = None
 
     def transport(self, host: str) -> Transport:
         """Raises UsageError for a name that ssh may not be given."""
@@ -57,7 +58,9 @@ class Hosts:
         return Ssh(host, destination, self._environ, self._say, self._interactive)
 
     def agent(self) -> shipping.Agent:
-        return shipping.agent(state.cache_dir(self._environ))
+        if self._agent is None:
+            self._agent = shipping.agent(state.cache_dir(self._environ))
+        return self._agent
 
     def call(
         self,
@@ -84,16 +87,23 @@ class Hosts:
             return [self._ask(hosts[0], verb, args)]
         from threading import Thread
 
+        self.agent()  # packed once, not by each thread
         answers: dict[str, Answer] = {}
+        bugs: list[Exception] = []
 
         def ask(host: str) -> None:
-            answers[host] = self._ask(host, verb, args)
+            try:
+                answers[host] = self._ask(host, verb, args)
+            except Exception as error:
+                bugs.append(error)
 
         threads = [Thread(target=ask, args=(host,), daemon=True) for host in hosts]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        if bugs:
+            raise bugs[0]
         return [answers[host] for host in hosts]
 
     def _ask(self, host: str, verb: str, args: Mapping[str, Any]) -> Answer:

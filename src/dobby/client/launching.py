@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dobby.client.objects import Sender
+from dobby.client.objects import Sender, nothing_to_send
 from dobby.core import protocol
 from dobby.core import request as rq
 from dobby.core.errors import DobbyError, Unreachable
@@ -31,13 +31,15 @@ def launch(
     """The agent's answer: `run`, `already`. A session that is cut is repeated with the same run
     id, which starts nothing twice. Raises DobbyError; on Ctrl-C, with what is known of the run."""
     args = {"request": rq.to_dict(asked.request), "values": asked.values}
+    sent = False  # whether the request may have arrived
     try:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return hosts.call(asked.host, "launch", args, _replies(source, say, progress))
             except Unreachable as error:
-                if attempt == ATTEMPTS or not _was_connected(error):
-                    raise _unknown(asked, error) from None
+                sent = sent or bool(error.details.get("maybe"))
+                if attempt == ATTEMPTS or not sent:
+                    raise _unknown(asked, error, sent) from None
                 say(f"{error.message}; trying again")
                 time.sleep(PAUSE_S * attempt)
     except KeyboardInterrupt:
@@ -55,19 +57,15 @@ def _replies(
     def on_reply(kind: str, payload: bytes) -> Any:
         if kind == protocol.SAY:
             say(payload.decode("utf-8", "replace"))
-        elif kind == protocol.ASK and sender is not None:
-            return sender.answer(payload)
+        elif kind == protocol.ASK:
+            return sender.answer(payload) if sender else nothing_to_send(payload)
         return None
 
     return on_reply
 
 
-def _was_connected(error: Unreachable) -> bool:
-    return error.details.get("connected", False) is True
-
-
-def _unknown(asked: Asked, error: Unreachable) -> Unreachable:
-    if not _was_connected(error):
+def _unknown(asked: Asked, error: Unreachable, sent: bool) -> Unreachable:
+    if not sent:
         return error
     return Unreachable(
         f"{error.message}; whether the run was started is not known",
@@ -76,9 +74,12 @@ def _unknown(asked: Asked, error: Unreachable) -> Unreachable:
 
 
 def _after_interrupt(hosts: Hosts, asked: Asked) -> str:
+    """The host starts nothing for a caller that has gone (`Wire.check_caller`), so what it does
+    not know by now it will not run."""
     run_id = asked.request.run_id
     try:
-        hosts.call(asked.host, "show", {"project": asked.request.project, "label": asked.request.label, "run": run_id})
+        where = {"project": asked.request.project, "label": asked.request.label, "run": run_id}
+        hosts.call(asked.host, "show", where)
     except DobbyError as error:
         if error.kind == "not_found":
             return "given up: nothing was started"

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 
 
+# A host's commits that are unknown here may be nearer to what is wanted than those that are
+# known. Asking costs a round trip, which so many commits (a working tree, a day's work) do not.
+NEAR = 16
+
+
+def nothing_to_send(payload: bytes) -> Iterator[bytes]:
+    """The answer of a caller without a checkout."""
+    ids = ", ".join(id[:12] for id in json.loads(payload)["want"][:3])
+    error = f"the host does not have {ids} any more, and there is no checkout here to send it from"
+    yield protocol.frame(json.dumps({"error": error}).encode())
+
+
 class Sender:
     """Sends what the host lacks, from the checkout or from a submodule's own repository.
 
@@ -31,6 +43,7 @@ class Sender:
         for source in snapshot.modules:
             self._sources[source.module.name] = (source.git_dir, source.objects)
         self._asked: set[str] = set()
+        self._have: dict[str, set[str]] = {}
         self.sent_bytes = 0
 
     def answer(self, payload: bytes) -> Iterator[bytes]:
@@ -38,14 +51,20 @@ class Sender:
         question = json.loads(payload)
         name, want = question["repository"], question["want"]
         git_dir, objects = self._sources[name]
-        have = sorted(snap.known(git_dir, objects, question["have"])) if question["have"] else []
-        if not have and question["have"] and name not in self._asked:
+        have = self._have[name] = self._have.get(name, set()) | snap.known(
+            git_dir, objects, question["have"]
+        )
+        foreign = len(have) < len(question["have"])
+        if foreign and name not in self._asked and not self._is_near(git_dir, objects, want[0], have):
             self._asked.add(name)
             ids = snap.recent(git_dir, objects, want[0])
             yield protocol.frame(json.dumps({"check": ids}).encode())
             return
         yield protocol.frame(json.dumps({"pack": True}).encode())
-        yield from self._pack(git_dir, objects, want, have)
+        yield from self._pack(git_dir, objects, want, sorted(have))
+
+    def _is_near(self, git_dir: str, objects: tuple[str, ...], commit: str, have: set[str]) -> bool:
+        return bool(have) and snap.distance(git_dir, objects, commit, have, NEAR) < NEAR
 
     def _pack(
         self, git_dir: str, objects: tuple[str, ...], want: list[str], have: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dobby.client import asking
+from dobby.client.forwarding import forwarded, read_env_file
 from dobby.core import request as rq
 from dobby.core.errors import UsageError
 
@@ -32,7 +33,7 @@ def ask_again(
     `same`, and for a forwarded value that is not set here."""
     before, row = rq.parse_request(found["request"]), found["run"]
     values, variables = _values(before, words, env_file, environ)
-    source = _own(before) if same else _tip(before, cwd, environ, force, hosts, say)
+    source = _own(before) if same else _tip(before, row["host"], cwd, environ, force, hosts, say)
     changes: dict[str, Any] = {} if same else asking.of_source(source, environ)
     if source.commit != before.commit:
         say(f"{before.revision}: {before.commit[:12]} -> {source.commit[:12]}")
@@ -53,7 +54,7 @@ def ask_again(
 def _values(
     before: Request, words: list[str], env_file: str | None, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    values, variables = asking.forwarded(words, env_file, environ)
+    values, variables = forwarded(words, read_env_file(env_file) if env_file else {}, environ)
     for name in before.forward:
         if name not in values and name not in variables:
             if name not in environ:
@@ -81,6 +82,7 @@ def _own(before: Request) -> Source:
 
 def _tip(
     before: Request,
+    host: str,
     cwd: str,
     environ: Mapping[str, str],
     force: bool,
@@ -88,10 +90,10 @@ def _tip(
     say: Callable[[str], None],
 ) -> Source:
     if before.repo:
-        from dobby.client.targets import source_by_url
+        from dobby.client.by_url import source_by_url
 
-        flags = {"host": before.host}
-        return source_by_url(hosts, environ, before.repo, before.revision, flags)
+        flags = {"host": host}
+        return source_by_url(hosts, environ, before.repo, before.revision, flags, say, before.project)
     try:
         source = asking.take_source(cwd, before.revision, environ, {}, force, say)
     except UsageError as error:

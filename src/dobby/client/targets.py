@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from dobby.client.asking import Asked, Source
+    from dobby.client.asking import Asked
     from dobby.client.hosts import Hosts
     from dobby.config import Options
     from dobby.shipping import Agent
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def split(label: str) -> tuple[str, str]:
     """PROJECT/LABEL or LABEL: (project or "", label). Raises UsageError before any connection."""
-    project, _, name = label.rpartition("/")
-    if project:
+    project, slash, name = label.rpartition("/")
+    if slash:
         names.check_name(project, "project")
     return project, names.check_name(name, "label")
 
@@ -32,14 +32,7 @@ def split(label: str) -> tuple[str, str]:
 def files_here(cwd: str) -> tuple[dict[str, str], str]:
     """The settings files of the checkout around `cwd` as they lie there, and what to call them."""
     top = _top(cwd)
-    found = {}
-    for name in asking.FILES if top else ():
-        try:
-            with open(f"{top}/{name}", encoding="utf-8", errors="replace") as file:
-                found[name] = file.read()
-        except OSError:
-            continue
-    return found, "the working tree"
+    return asking.files_on_disk(top) if top else {}, "the working tree"
 
 
 def _top(cwd: str) -> str:
@@ -78,19 +71,28 @@ class Targets:
     def __init__(self, hosts: Hosts, options: Options, cwd: str, environ: Mapping[str, str]) -> None:
         self._hosts = hosts
         self._environ = environ
-        self._prefer = project_here(cwd, options)
+        self._options, self._cwd = options, cwd
+        self._prefer: str | None = None
+
+    @property
+    def prefer(self) -> str:
+        """The checkout's project: it is meant where a label is known to several."""
+        if self._prefer is None:
+            self._prefer = project_here(self._cwd, self._options)
+        return self._prefer
 
     def args(self, label: str, run: str | None) -> dict[str, Any]:
         project, name = split(label)
         if run:
             names.check_name(run, "run id")
-        return {"project": project, "label": name, "run": run or "", "prefer": self._prefer}
+        prefer = "" if project else self.prefer
+        return {"project": project, "label": name, "run": run or "", "prefer": prefer}
 
     def show(self, label: str, host: str | None, run: str | None) -> dict[str, Any]:
         """The agent's `run` (a row) and `request`. Raises NotFound, UsageError when several hosts
         have it, Unreachable."""
         args = self.args(label, run)
-        first = host or state.last_host(self._environ, args["project"] or self._prefer, args["label"])
+        first = host or state.last_host(self._environ, args["project"] or args["prefer"], args["label"])
         if first:
             try:
                 return self._hosts.call(first, "show", args)
@@ -107,6 +109,9 @@ class Targets:
         asked = [name for name in self._hosts.known() if name != but]
         answers = self._hosts.ask_all(asked, "show", args) if asked else []
         found = [a.result for a in answers if a.result]
+        for answer in answers:
+            if isinstance(answer.error, UsageError):  # several of that host's are meant
+                raise answer.error
         if len(found) == 1:
             return found[0]
         if found:
@@ -115,7 +120,9 @@ class Targets:
         for answer in answers:
             if answer.error and not isinstance(answer.error, NotFound):
                 raise answer.error
-        what = f"run {names.shown(args['run'])} of {names.shown(label)}" if args["run"] else names.shown(label)
+        what = (
+            f"run {names.shown(args['run'])} of {names.shown(label)}" if args["run"] else names.shown(label)
+        )
         raise NotFound(
             f"no host knows {what} (asked: {', '.join(sorted({*asked, *([but] if but else [])}))})",
             "`dobby ps -a` lists what there is",
@@ -139,38 +146,21 @@ def _named(error: NotFound, host: str) -> NotFound:
     return NotFound(error.message.replace("this host", host), "`dobby ps -a` lists what there is")
 
 
-def source_by_url(
-    hosts: Hosts, environ: Mapping[str, str], url: str, revision: str, flags: Mapping[str, Any]
-) -> Source:
-    """Outside a checkout: the host fetches `revision` from `url` with its own access."""
-    if revision == ".":
-        raise UsageError("`.` is a working tree, and --repo has none", "name a branch, tag or commit")
-    from dobby.snapshot.urls import without_user_info
-
-    options = asking.options_of(environ, flags, {}, revision)
-    origin = without_user_info(url)
-    args = {"repo": url, "revision": revision, "project": asking.project_name(options, origin, "project")}
-    answer = hosts.call(options.host, "resolve", args)
-    return asking.Source(
-        checkout=None,
-        snapshot=None,
-        commit=answer["commit"],
-        branch=answer["branch"],
-        subject=answer["subject"],
-        origin=origin,
-        roots=tuple(answer["roots"]),
-        files=answer["files"],
-    )
-
-
 def unsent_row(asked: Asked) -> dict[str, Any]:
     """What `--dry-run` answers: the run as it would be, status "planned"."""
     request = asked.request
     return {
-        **{"host": asked.host, "project": request.project, "label": request.label},
-        **{"run_id": request.run_id, "status": "planned", "revision": request.revision},
-        **{"commit": request.commit, "command": request.command, "dir": request.dir},
-        **{"environment": list(request.environment), "digest": request.digest()},
+        "host": asked.host,
+        "project": request.project,
+        "label": request.label,
+        "run_id": request.run_id,
+        "status": "planned",
+        "revision": request.revision,
+        "commit": request.commit,
+        "command": request.command,
+        "dir": request.dir,
+        "environment": list(request.environment),
+        "digest": request.digest(),
     }
 
 

@@ -16,7 +16,7 @@ Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or ob
 from __future__ import annotations
 
 from dobby.snapshot.checkout import Checkout, open_checkout
-from dobby.snapshot.history import recent, root_commits, tags
+from dobby.snapshot.history import distance, recent, root_commits, tags
 from dobby.snapshot.modules import ModuleSource
 from dobby.snapshot.objects import known, pack
 from dobby.snapshot.take import Snapshot, read_file, read_files, take
@@ -25,6 +25,7 @@ __all__ = [
     "Checkout",
     "ModuleSource",
     "Snapshot",
+    "distance",
     "known",
     "open_checkout",
     "pack",

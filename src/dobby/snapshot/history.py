@@ -100,6 +100,13 @@ def _tags_state(checkout: Checkout) -> str:
     return sha256("\n".join(marks).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def distance(git_dir: str, objects: Iterable[str], commit: str, have: Iterable[str], most: int) -> int:
+    """How many commits `commit` has that none of `have` has, counted up to `most`."""
+    place = git.Place(git_dir=git_dir, objects=tuple(objects))
+    walk = ("rev-list", "--count", f"--max-count={most}", commit, *(f"^{id}" for id in sorted(have)))
+    return int(git.run(place, *walk))
+
+
 def recent(git_dir: str, objects: Iterable[str], commit: str, most: int = 256) -> list[str]:
     """Commits that a host may have already, likeliest first: ancestors of `commit`, ever
     further apart, and the tips of origin's branches."""

@@ -27,6 +27,21 @@ def without_user_info(url: str) -> str:
     return url
 
 
+def split_login(url: str) -> tuple[str, str, str]:
+    """(`url` as it may be kept, user, password). The name before '@' stays where it is part of
+    the address, as in git@host:path; for http it is a secret, like any password."""
+    scheme = _SCHEME.match(url)
+    authority = url[scheme.end() :].partition("/")[0] if scheme else ""
+    if not scheme or "@" not in authority:
+        return url, "", ""
+    user, _, password = authority.rpartition("@")[0].partition(":")
+    if "ssh" in scheme.group(1).lower():
+        return url.replace(authority, f"{user}@{authority.rpartition('@')[2]}", 1), "", ""
+    from urllib.parse import unquote
+
+    return without_user_info(url), unquote(user), unquote(password)
+
+
 def instead_of(url: str, rules: Iterable[tuple[str, str]]) -> str:
     """`url` after url.<base>.insteadOf; `rules` are (base, prefix), the longest prefix wins."""
     fit = [(prefix, base) for base, prefix in rules if prefix and url.startswith(prefix)]

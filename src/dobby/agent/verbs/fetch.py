@@ -11,7 +11,8 @@ from dobby.core.errors import NotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from tarfile import TarInfo
+    from typing import Any, Optional
 
     from dobby.agent.main import Call
     from dobby.agent.store import Stored
@@ -19,50 +20,82 @@ if TYPE_CHECKING:
 
 def run(call: Call) -> dict[str, Any]:
     """`args` as `rows.target` takes them, with `paths` (relative to the sandbox; none: the
-    outputs) and `plan` (only answer). Answers `run`, `root` and `paths` below it, and the
-    `bytes` and `files` that they hold, and whether `rsync` is here; unless `plan`, sends a tar stream (POSIX) as `data`."""
+    outputs) and `plan` (only answer). Answers `run`, `root` and `paths` below it, the `bytes` and
+    `files` that they hold, the links that lead `outside`, and whether `rsync` is here; unless
+    `plan`, sends a tar stream (POSIX) as `data`."""
     stored = rows.target(call.home, call.args)
-    paths = [rq.check_inside(p.rstrip("/"), "path") for p in call.args.get("paths", ())]
+    paths = [rq.check_inside(path, "path").rstrip("/") for path in call.args.get("paths", ())]
     root = stored.run.job.sandbox if paths else stored.run.outputs
     if paths:
-        _check_sandbox(stored, root, paths)
-    elif not os.path.isdir(root):
+        names = _in_sandbox(stored, root, paths)
+    elif os.path.isdir(root):
+        names = sorted(os.listdir(root))
+    else:
         raise NotFound(f"run {stored.run.run_id} has no outputs any more")
-    names = paths or sorted(os.listdir(root))
-    files, size = _measure(root, names)
+    found = _Measured(root, names)
     if not call.args.get("plan"):
         _send(call, root, names)
     return {
-        **{"run": rows.row(stored), "root": root, "paths": names, "files": files, "bytes": size},
+        "run": rows.row(stored),
+        "root": root,
+        "paths": names,
+        "outside": found.outside,
+        "files": found.files,
+        "bytes": found.bytes,
         "rsync": bool(variables.find("rsync", os.environ)),
     }
 
 
-def _check_sandbox(stored: Stored, root: str, paths: list[str]) -> None:
+def _in_sandbox(stored: Stored, root: str, paths: list[str]) -> list[str]:
+    """The paths, normal; "." is all that is checked out. Raises NotFound, UsageError."""
     if conclude.read_holder(stored.run.job) != stored.run.run_id:
         raise UsageError(
             f"the sandbox of {stored.request.label} is another run's by now",
             "leave --run out for the sandbox as it is, or fetch that run's outputs",
         )
-    for path in paths:
-        real = os.path.realpath(f"{root}/{path}")
+    names = []
+    for path in map(os.path.normpath, paths):
         if not os.path.lexists(f"{root}/{path}"):
             raise NotFound(f"there is no {path} in the sandbox of {stored.request.label}")
-        if not (real + "/").startswith(os.path.realpath(root) + "/"):
+        above = os.path.realpath(os.path.dirname(f"{root}/{path}"))
+        if not f"{above}/".startswith(os.path.realpath(root) + "/"):
             raise UsageError(f"{path} leads out of the sandbox")
+        names += sorted(n for n in os.listdir(root) if n != ".git") if path == "." else [path]
+    return names
 
 
-def _measure(root: str, names: list[str]) -> tuple[int, int]:
-    files = size = 0
-    for name in names:
-        path = f"{root}/{name}"
-        if os.path.isdir(path) and not os.path.islink(path):
-            for base, _, inside in os.walk(path):
-                files += len(inside)
-                size += sum(os.lstat(f"{base}/{one}").st_size for one in inside)
-        else:
-            files, size = files + 1, size + os.lstat(path).st_size
-    return files, size
+class _Measured:
+    """What lies under `names`: files with their bytes, and the links that lead outside, which
+    mean nothing on the laptop."""
+
+    def __init__(self, root: str, names: list[str]) -> None:
+        self.files = self.bytes = 0
+        self.outside: list[str] = []
+        self._root = root
+        for name in names:
+            path = f"{root}/{name}"
+            self._add(path)
+            if os.path.isdir(path) and not os.path.islink(path):
+                for base, folders, files in os.walk(path):
+                    for inside in (*folders, *files):
+                        self._add(f"{base}/{inside}")
+
+    def _add(self, path: str) -> None:
+        if os.path.islink(path):
+            if not leads_inside(self._root, path):
+                self.outside.append(os.path.relpath(path, self._root))
+                return
+        elif not os.path.isfile(path):
+            return
+        self.files += 1
+        self.bytes += os.lstat(path).st_size
+
+
+def leads_inside(root: str, link: str) -> bool:
+    """Whether the text of a link, which may dangle, stays below `root`."""
+    target = os.readlink(link)
+    meant = os.path.normpath(os.path.join(os.path.dirname(link), target))
+    return not target.startswith("/") and meant.startswith(f"{root}/")
 
 
 def _send(call: Call, root: str, names: list[str]) -> None:
@@ -75,13 +108,14 @@ def _send(call: Call, root: str, names: list[str]) -> None:
             call.wire.reply(protocol.DATA, bytes(data))
             return len(data)
 
+    def chosen(member: TarInfo) -> Optional[TarInfo]:
+        """Files, directories and links; owners are no business of the laptop's."""
+        if member.issym() and not leads_inside(root, f"{root}/{member.name}"):
+            return None
+        member.uid = member.gid = 0
+        member.uname = member.gname = ""
+        return member if member.isreg() or member.isdir() or member.issym() or member.islnk() else None
+
     with tarfile.open(fileobj=Sink(), mode="w|", bufsize=1 << 18, format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
         for name in names:
-            tar.add(f"{root}/{name}", arcname=name, filter=_plain)
-
-
-def _plain(member: Any) -> Any:
-    """Files, directories and links; owners are no business of the laptop's."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member if member.isreg() or member.isdir() or member.issym() or member.islnk() else None
+            tar.add(f"{root}/{name}", arcname=name, filter=chosen)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from dobby.agent import durable, objects, spawn, store
+from dobby.agent import durable, hostgit, objects, spawn, store
 from dobby.core import layout
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.names import shown
@@ -16,49 +14,97 @@ if TYPE_CHECKING:
     from dobby.agent.main import Call
 
 _PROTOCOLS = "file:git:http:https:ssh"
-_FORMAT = "%H%x00%T%x00%s"
+# Nothing of the account's that would act or answer otherwise; its access (keys, helpers) stays.
+_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false", "-c", "gc.auto=0")
+_FETCH = (
+    "fetch",
+    "-q",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-prune",
+    "--force",
+)
+# Words of a login are read from the environment by the shell that git starts for it: argv, which
+# everyone may read, holds their names alone (gitcredentials(7)).
+_HELPER = '!printf "username=%s\\npassword=%s\\n" "$DOBBY_LOGIN_USER" "$DOBBY_LOGIN_PASSWORD" #'
+FILES = ("pyproject.toml", "dobby.toml")
 
 
 def run(call: Call) -> dict[str, Any]:
-    """`args`: `repo` (a URL), `revision`, `project`. Answers `commit branch subject roots` and
-    `files`: the texts of `pyproject.toml` and `dobby.toml` where the commit has them."""
+    """`args`: `repo` (a URL without a secret), `login` (user and password for it, "" where it
+    needs none), `revision`, `project`. Answers `commit branch subject roots`, `files` (the texts
+    of FILES that the commit has) and `notices` (sentences)."""
     url, revision = call.args["repo"], call.args["revision"]
     if url.startswith("-") or "::" in url.partition("/")[0] or revision.startswith("-"):
         raise UsageError(f"{shown(url)} {shown(revision)} is no URL and revision that git may be given")
     job = store.canonical(call.home, call.args["project"], "x")
     project = layout.Project(home=call.home, project=job.project)
     durable.make_dirs(project.root)
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "LC_ALL": "C.UTF-8"}
-    objects.ensure_cache(project.cache, "sha1", env)
-    return {**_fetch(project.cache, url, revision, env), "project": job.project}
+    env = {
+        **hostgit.env_of(call.home),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "false",
+        "SSH_ASKPASS": "false",
+        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "LC_ALL": "C.UTF-8",
+    }
+    git = Git(project.cache, env, *call.args.get("login", ("", "")))
+    try:
+        objects.ensure_cache(project.cache, "sha1", env)
+        return _fetch(git, url, revision)
+    except DobbyError:
+        hostgit.check_git(env)
+        raise
 
 
-def _fetch(cache: str, url: str, revision: str, env: dict[str, str]) -> dict[str, Any]:
-    names = _git(cache, env, "ls-remote", "--", url, f"refs/heads/{revision}", f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}")
-    listed = [line.split("\t", 1) for line in names.splitlines()]
-    branch = revision if any(ref == f"refs/heads/{revision}" for _, ref in listed) else ""
-    wanted = f"refs/heads/{revision}" if branch else (listed[0][1].removesuffix("^{}") if listed else revision)
-    keep = f"refs/dobby/fetched/{listed[0][0] if listed else revision}"
-    argv = ("fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force")
-    _git(cache, env, *argv, "--", url, f"{wanted}:{keep}")
-    commit, _, subject = _git(cache, env, "log", "-1", f"--format={_FORMAT}", keep).strip("\n").split("\0")
-    roots = _git(cache, env, "rev-list", "--max-parents=0", commit).split()
-    files = {}
-    for name in ("pyproject.toml", "dobby.toml"):
-        code, out, _ = spawn.capture(
-            ["git", "-C", cache, "cat-file", "blob", f"{commit}:{name}"], cwd="/", env=env
-        )
-        if code == 0:
-            files[name] = out.decode("utf-8", "replace")
-    return {"commit": commit, "branch": branch, "subject": subject, "roots": roots, "files": files}
+class Git:
+    """git in the cache, with the login for one URL."""
+
+    def __init__(self, cache: str, env: dict[str, str], user: str, password: str) -> None:
+        self._argv = [*_GIT]
+        self._cache, self._env = cache, env
+        if user or password:
+            self._argv += ["-c", "credential.helper=", "-c", f"credential.helper={_HELPER}"]
+            self._env = {**env, "DOBBY_LOGIN_USER": user, "DOBBY_LOGIN_PASSWORD": password}
+
+    def ask(self, *args: str) -> bytes | None:
+        """stdout, None where git fails."""
+        code, out, _ = spawn.capture([*self._argv, *args], cwd=self._cache, env=self._env)
+        return None if code else out
+
+    def run(self, *args: str) -> str:
+        """stdout. Raises DobbyError in git's own words."""
+        code, out, said = spawn.capture([*self._argv, *args], cwd=self._cache, env=self._env)
+        if code:
+            raise DobbyError(
+                f"the host could not fetch that revision: {_reason(said) or f'git exit {code}'}",
+                "the host uses its own access to that URL; from a checkout, dobby sends the commits itself",
+            )
+        return out.decode("utf-8", "surrogateescape")
 
 
-def _git(cache: str, env: dict[str, str], *args: str) -> str:
-    code, out, said = spawn.capture(["git", "-C", cache, *args], cwd="/", env=env)
-    if code:
-        words = said.decode("utf-8", "replace").strip().splitlines()
-        raise DobbyError(
-            f"the host could not fetch that revision: {words[-1] if words else f'git exit {code}'}",
-            "the host uses its own access to that URL; from a checkout, dobby sends the commits itself",
-        )
-    return out.decode("utf-8", "surrogateescape")
+def _reason(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    return (reasons or lines[-1:] or [""])[0]
+
+
+def _fetch(git: Git, url: str, revision: str) -> dict[str, Any]:
+    asked = (f"refs/heads/{revision}", f"refs/tags/{revision}", f"refs/tags/{revision}^{{}}")
+    lines = (line.split("\t", 1) for line in git.run("ls-remote", "--", url, *asked).splitlines())
+    listed = {ref: id for id, ref in lines}
+    wanted = next((ref for ref in asked if ref in listed), revision)
+    keep = f"refs/dobby/fetched/{listed.get(wanted, revision)}"
+    git.run(*_FETCH, "--", url, f"{wanted}:{keep}")
+    commit, subject = git.run("log", "-1", "--format=%H%x00%s", keep).rstrip("\n").split("\0")
+    files = {name: git.ask("cat-file", "blob", f"{commit}:{name}") for name in FILES}
+    has_modules = git.ask("cat-file", "-e", f"{commit}:.gitmodules") is not None
+    return {
+        "commit": commit,
+        "branch": revision if wanted.startswith("refs/heads/") else "",
+        "subject": subject,
+        "roots": git.run("rev-list", "--max-parents=0", commit).split(),
+        "files": {n: text.decode("utf-8", "replace") for n, text in files.items() if text is not None},
+        "notices": ["submodules do not travel with --repo; run from a checkout for them"] * has_modules,
+    }

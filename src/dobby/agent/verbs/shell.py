@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import time
 
 from dobby.agent import admission, durable, environment, rows, variables
 from dobby.core.errors import NotFound
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dobby.agent.main import Call
+
+ABANDONED_S = 600.0
+# An account's own login files often put their tools in front of PATH: what the environment's
+# activation set is set once more after them.
+_BASH = "if [ -f ~/.bashrc ]; then . ~/.bashrc; fi\n"
+_ACTIVE = ("PATH", "VIRTUAL_ENV")
 
 
 def run(call: Call) -> dict[str, Any]:
@@ -26,10 +34,21 @@ def run(call: Call) -> dict[str, Any]:
     host = variables.of_host(admission.read_settings(call.home), os.environ)
     env = variables.of_command(environment.activated(job, host), request, stored.run, {})
     env.pop("DOBBY_RUN_ID")  # no process of the run: `stop` must not end this shell
-    path = f"{stored.run.root}/shell.json"
+    _sweep(stored.run.root)
+    path = f"{stored.run.root}/shell-{os.urandom(6).hex()}.json"
     shell = os.environ.get("SHELL") or "/bin/sh"
-    durable.replace(path, durable.dump_json({"cwd": cwd, "argv": [shell], "env": env}))
+    durable.replace(path, durable.dump_json({"cwd": cwd, "shell": shell, "env": env}))
     return {"run": rows.row(stored), "enter": path}
+
+
+def _sweep(root: str) -> None:
+    """Notes of shells that were never entered."""
+    for path in glob.glob(f"{glob.escape(root)}/shell-*"):
+        try:
+            if os.stat(path).st_mtime < time.time() - ABANDONED_S:
+                os.unlink(path)
+        except FileNotFoundError:
+            continue
 
 
 def enter(path: str) -> None:
@@ -38,4 +57,30 @@ def enter(path: str) -> None:
     os.unlink(path)
     os.chdir(content["cwd"])
     env = {**content["env"], "TERM": os.environ.get("TERM", "dumb")}
-    os.execve(content["argv"][0], content["argv"], env)
+    shell = content["shell"]
+    os.execve(shell, [shell, *_after_login_files(shell, env)], env)
+
+
+def _after_login_files(shell: str, env: dict[str, str]) -> list[str]:
+    """Arguments with which the shell sets PATH and VIRTUAL_ENV last; [] for a shell in which
+    that is not known how to do."""
+    name = os.path.basename(shell)
+    active = {key: env[key] for key in _ACTIVE if key in env}
+    if name == "fish":
+        return ["-C", "; ".join(f"set -gx {key} {_fish(key, value)}" for key, value in active.items())]
+    if name != "bash":
+        return []
+    import shlex
+
+    text = _BASH + "".join(f"export {key}={shlex.quote(value)}\n" for key, value in active.items())
+    read_fd, write_fd = os.pipe()  # bash reads the file to its end and closes it
+    durable.write_all(write_fd, os.fsencode(text))
+    os.close(write_fd)
+    os.set_inheritable(read_fd, True)
+    return ["--rcfile", f"/dev/fd/{read_fd}"]
+
+
+def _fish(key: str, value: str) -> str:
+    """fish(1): within single quotes, ' and \\ are escaped; PATH is a list."""
+    parts = value.split(":") if key == "PATH" else [value]
+    return " ".join("'" + part.replace("\\", "\\\\").replace("'", "\\'") + "'" for part in parts)

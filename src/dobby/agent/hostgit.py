@@ -1,0 +1,33 @@
+"""The host's git: with which PATH it is found, and why it may not do."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from dobby.agent import admission, spawn, variables
+from dobby.core.errors import DobbyError
+
+OLDEST_GIT = (2, 25)
+
+
+def env_of(home: str) -> dict[str, str]:
+    """The agent's own variables, with the settings' `path` in front as runs have it."""
+    front = [os.path.expanduser(entry) for entry in admission.read_settings(home).path]
+    path = os.environ.get("PATH") or variables.PLAIN_PATH
+    return {**os.environ, "PATH": ":".join([*front, path])}
+
+
+def check_git(env: dict[str, str]) -> None:
+    """Raises DobbyError where there is no git, or one that is too old. Asked only after a git
+    has failed, so that it costs nothing where all is well."""
+    host, oldest = os.uname().nodename, ".".join(map(str, OLDEST_GIT))
+    hint = f"install git {oldest} or later there; a copy in ~/.local/bin is found as well"
+    program = variables.find("git", env)
+    if not program:
+        raise DobbyError(f"host {host} has no git", hint)
+    _, out, _ = spawn.capture([program, "version"], cwd="/", env=env)
+    found = re.search(rb"([0-9]+)\.([0-9]+)", out)
+    if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
+        version = out.decode("utf-8", "replace").strip()
+        raise DobbyError(f"{program} on host {host} is too old: {version}", hint)
