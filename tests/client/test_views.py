@@ -164,13 +164,16 @@ def test_an_empty_table_is_its_header() -> None:
         (
             {
                 "status": "failed",
-                "cause": {"kind": "environment", "step": "environment", "command": "uv sync"},
+                "cause": {
+                    **{"kind": "environment", "step": "environment", "code": 1, "tail": "No solution"},
+                    "command": "/opt/bin/uv sync --frozen /long/path",
+                },
             },
-            "failed (environment: uv sync)",
+            "failed (environment: uv sync, exit 1)",
         ),
         (
-            {"status": "failed", "cause": {"kind": "environment", "step": "sandbox", "command": ""}},
-            "failed (environment: sandbox)",
+            {"status": "failed", "cause": {"kind": "environment", "step": "sandbox", "tail": "broken"}},
+            "failed (sandbox: broken)",
         ),
         (
             {

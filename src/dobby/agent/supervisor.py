@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
     from dobby.agent.charge import Charge
-    from dobby.agent.members import Scope
     from dobby.core import layout
 
 LOOK_AGAIN_S = 0.5  # where nobody tells of the command's end: its wrapper was killed
@@ -122,6 +121,7 @@ def _take_over(run: layout.Run) -> str:
 
 def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -> Outcome:
     run = charge.run
+    processes.become_subreaper()  # what a step leaves, or a killed wrapper, stays in our sight
     log_fd = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     host = variables.of_host(charge.settings, os.environ)
     steps = Steps(
@@ -132,7 +132,7 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
     try:
         command = _prepare(charge, steps, host, previous)
     except StepFailed as failed:
-        steps.say(f"failed: {failed.step}: {failed.tail or failed.command}")
+        steps.say(f"failed: {failed.step}: {_what_failed(failed)}")
         return Outcome(
             cause=st.Environment(
                 step=failed.step, command=failed.command, code=failed.code, tail=failed.tail
@@ -142,6 +142,11 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
     if store.read_stop(run):
         raise Stop
     return _run(charge, wake, command, label_fd, log_fd)
+
+
+def _what_failed(failed: StepFailed) -> str:
+    """What its output, which stands above in the log, does not say."""
+    return failed.tail if failed.code is None else f"{failed.command} (exit {failed.code})"
 
 
 def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) -> wrapper.Command:
@@ -191,7 +196,7 @@ class Watch:
 
     def __init__(self, charge: Charge, wake: Wake, who: processes.Identity, told: int) -> None:
         self._charge, self._wake, self._told = charge, wake, told
-        self._scope: Scope = members.scope_of(charge.run, who)
+        self._scope = members.scope_of(charge.run, who)
         self._poll = select.poll()
         self._poll.register(told, select.POLLIN)
         self._poll.register(wake.fd, select.POLLIN)
@@ -209,8 +214,7 @@ class Watch:
             if self._wake.fd in ready:
                 self._wake.drain()
             if said == b"":
-                self._poll.unregister(self._told)
-                self._vanished = True
+                self._go_on_alone()
             if said == wrapper.ENDED or (said == wrapper.LEFT_BEHIND and not self._stopping):
                 return self._ended(said)
             self._end_if_asked()
@@ -233,9 +237,17 @@ class Watch:
         assert ended is not None  # noqa: S101 - it was written before we were told
         return Outcome(cause=ended.cause, duration_s=ended.duration_s, shared=said == wrapper.LEFT_BEHIND)
 
+    def _go_on_alone(self) -> None:
+        """The wrapper was killed: its children are ours now, and nobody tells of the end."""
+        self._poll.unregister(self._told)
+        self._vanished = True
+        self._scope = members.scope_of(self._charge.run, processes.identify(os.getpid()))
+
     def _proof(self) -> Optional[tuple[Record, Optional[float]]]:
-        stored = store.load(self._charge.run)
-        return conclude.proven_end(stored) if stored else (st.SupervisorKilled(), None)
+        ended = store.read_exit(self._charge.run)
+        if ended is not None:
+            return ended.cause, ended.duration_s
+        return None if members.find(self._scope) else (st.SupervisorKilled(), None)
 
     def _end_if_asked(self) -> None:
         run, request = self._charge.run, self._charge.request

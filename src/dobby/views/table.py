@@ -122,7 +122,7 @@ def _detail(row: Mapping[str, Any]) -> str:
     if kind == "signal":
         return ", ".join(filter(None, (str(cause.get("name")), str(cause.get("hint") or ""))))
     if kind == "environment":
-        return f"environment: {cause.get('command') or cause.get('step')}"
+        return _failed_step(cause)
     if kind == "internal":
         return str(cause.get("message"))
     if kind == "stopped":
@@ -169,6 +169,20 @@ def _age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{int(seconds)}s"
+
+
+def _failed_step(cause: Mapping[str, Any]) -> str:
+    """ "environment: uv pip install, exit 2": the command without its paths and options."""
+    step, code = str(cause.get("step")), cause.get("code")
+    if code is None:
+        return f"{step}: {cause.get('tail') or cause.get('command') or 'failed'}"
+    words = str(cause.get("command")).split()
+    short = [words[0].rpartition("/")[2]] if words else []
+    for word in words[1:]:
+        if word.startswith(("/", "--")):
+            break
+        short.append(word)
+    return f"{step}: {' '.join(short)}, exit {code}" if step == "environment" else f"{step}: exit {code}"
 
 
 def duration_text(seconds: float) -> str:
