@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import sys
 
 from dobby.agent import processes
@@ -31,6 +32,7 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
     """Serve the call in `first`, or else the one that `source` holds."""
     processes.name_self("dobby-agent")
     os.umask(0o077)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it takes the exit codes of children
     wire = Wire(source, marker)
     try:
         try:
