@@ -87,7 +87,7 @@ class _Sender:
         if self._begin is None or self._tail is not None:
             if job_begins is None and stored.final is None and self._begin is None:
                 return  # only the job's bytes are wanted, and it has not begun
-            self._settle_begin(min(job_begins or 0, size), size)
+            self._settle_begin(0 if size < (job_begins or 0) else job_begins or 0, size)
         if size < max(self.offset, job_begins or 0) and not self._cut:
             self._cut = True
             self._wire.say("the log was truncated by the job: what stood there is lost")
