@@ -203,6 +203,15 @@ def test_no_empty_directory_stays_behind(lab: Lab, content: str | None) -> None:
     lab.assert_exact()
 
 
+def test_no_empty_directory_stays_where_the_job_removed_what_was_in_it(lab: Lab) -> None:
+    lab.run()
+    put(lab.sandbox, {"dir/b.txt": None, "dir/deep/c.txt": None, "dir/untracked": "u"})
+    os.rmdir(lab.sandbox / "dir/deep")
+    commit(lab.laptop, {"dir/b.txt": None, "dir/deep/c.txt": None})
+    lab.run()
+    lab.assert_exact()
+
+
 def test_what_the_job_staged_is_undone_and_kept(lab: Lab) -> None:
     lab.run()
     put(lab.sandbox, {"a.txt": "staged", "added": "staged too", "dir/b.txt": None})

@@ -14,7 +14,7 @@ from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Optional
 
     from dobby.agent.gitdir import Wanted
@@ -135,7 +135,7 @@ class Checkout:
         found = trees.look(self._top, path)
         if found is None:
             return False
-        return not trees.is_dir(self._top + b"/" + path) or bool(trees.entries(self._top + b"/" + path))
+        return trees.holds_anything(self._top + b"/" + path)
 
     def _empty_directory(self, link: bytes) -> None:
         """As git leaves it; git also removes its parents with it, and only with it."""
@@ -176,10 +176,24 @@ class Checkout:
             paths = {trees.join(self.rel, rel): at for rel, at in cleared.changed.items() if at}
             back = {p: at for p, at in paths.items() if kept.holds(p) and not tracked.clashes(p)}
         self._tree.write(self.wanted.commit, everything=cleared.attributes)
+        self._remove_empty_parents(cleared.changed)
         for path, at in back.items():
             trees.move(
                 at, trees.make_dirs(self._top, os.path.dirname(path)) + b"/" + os.path.basename(path)
             )
+
+    def _remove_empty_parents(self, rels: Iterable[bytes]) -> None:
+        """Of files that were gone already when git came to remove them: where their directory
+        was gone too, git looks no further up."""
+        links = self._tree.gitlinks()
+        for rel in rels:
+            for parent in reversed(_parents(rel)):
+                path = trees.join(self.rel, parent)
+                if trees.look(self._top, path) is None:
+                    continue
+                if parent in links or trees.holds_anything(self._top + b"/" + path):
+                    break
+                os.rmdir(self._top + b"/" + path)
 
 
 class Tracked:

@@ -49,6 +49,11 @@ def is_file(path: bytes) -> bool:
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
+def holds_anything(path: bytes) -> bool:
+    """Whether `path` is anything but an empty directory."""
+    return not is_dir(path) or bool(entries(path))
+
+
 def holds_files(path: bytes) -> bool:
     """Whether anything but directories lies at or below `path`; yes, where it is too deep to tell."""
     if not is_dir(path):
