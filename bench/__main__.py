@@ -13,13 +13,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING
 
-from bench import repos, timing
 from tests import sshd as sshd_module
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from bench import repos, timing
 
 PACKAGES = "pandas\nnumpy\nsqlalchemy\nrequests\n"
 DOBBY = [os.path.join(os.path.dirname(sys.executable), "dobby")]
@@ -37,9 +34,13 @@ class Bench:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DOBBY_", "GIT_", "XDG_"))}
         self.env = {
             **kept,
-            **{"HOME": home, "XDG_RUNTIME_DIR": f"{folder}/run", "PATH": _plain_path()},
-            **{"GIT_AUTHOR_NAME": "b", "GIT_AUTHOR_EMAIL": "b@example.org"},
-            **{"GIT_COMMITTER_NAME": "b", "GIT_COMMITTER_EMAIL": "b@example.org"},
+            "HOME": home,
+            "XDG_RUNTIME_DIR": f"{folder}/run",
+            "PATH": _plain_path(),
+            "GIT_AUTHOR_NAME": "b",
+            "GIT_AUTHOR_EMAIL": "b@example.org",
+            "GIT_COMMITTER_NAME": "b",
+            "GIT_COMMITTER_EMAIL": "b@example.org",
             **sshd.env,
         }
         os.makedirs(f"{folder}/run", 0o700)
@@ -75,7 +76,9 @@ class Bench:
     def uv_floor(self, uv: str) -> float:
         self.number += 1
         there = f"floor/venv{self.number}"
-        install = f"{uv} venv -q {there} && VIRTUAL_ENV={there} {uv} pip install -q -r floor/requirements.txt"
+        install = (
+            f"{uv} venv -q {there} && VIRTUAL_ENV={there} {uv} pip install -q -r floor/requirements.txt"
+        )
         return self.on_host(f"{_certificates()} {install} && echo first")
 
 
@@ -94,7 +97,12 @@ def main() -> None:
                 _with_packages(bench, args.rounds)
             _start_up(bench, args.rounds)
             _memory(bench)
-            subprocess.run([*bench.ssh[:3], "-O", "exit", *bench.ssh[3:]], env=bench.env, capture_output=True, check=False)
+            subprocess.run(
+                [*bench.ssh[:3], "-O", "exit", *bench.ssh[3:]],
+                env=bench.env,
+                capture_output=True,
+                check=False,
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,14 +123,18 @@ def _launch_path(bench: Bench, rounds: int) -> None:
 
     one_change()
     count = repos.git(bench.repo, "ls-files").count("\n")
-    print(f"\n{repos.PACKAGE}: {count} files, {repos.COMMITS} commits; Enter to first line, ms, median of {rounds}")
+    print(
+        f"\n{repos.PACKAGE}: {count} files, {repos.COMMITS} commits; Enter to first line, ms, median of {rounds}"
+    )
     _report(
         timing.interleaved(
             {
                 "F ssh: git clone --shared && echo": lambda: bench.clone_shared(cache),
                 "(a) new label, no environment": lambda: bench.new_label("main", "--environment", "none"),
                 "F ssh: cd sandbox && echo": lambda: bench.on_host(f"cd {sandbox} && echo first"),
-                "(b) same label, nothing changed": lambda: bench.launch("main", "-l", "same", "--environment", "none"),
+                "(b) same label, nothing changed": lambda: bench.launch(
+                    "main", "-l", "same", "--environment", "none"
+                ),
                 "    same label, one changed line under .": one_change,
             },
             rounds,
@@ -143,7 +155,9 @@ def _with_packages(bench: Bench, rounds: int) -> None:
     bench.sshd.run(["mkdir", "-p", there])
     bench.sshd.run(["sh", "-c", f"cat >{there}/uv && chmod 755 {there}/uv"], input=_read(uv))
     bench.sshd.run(["sh", "-c", "cat >floor/requirements.txt"], input=PACKAGES.encode())
-    settings = "[variables]\n" + "".join(f'{p.split("=")[0]} = "{p.split("=")[1]}"\n' for p in _certificates().split())
+    settings = "[variables]\n" + "".join(
+        f'{p.split("=")[0]} = "{p.split("=")[1]}"\n' for p in _certificates().split()
+    )
     bench.sshd.run(["sh", "-c", "cat >.dobby/config.toml"], input=settings.encode())
     repos.git(bench.repo, "checkout", "-q", "-f", "-B", "packages", "main")
     with open(f"{bench.repo}/requirements.txt", "w") as file:
@@ -209,7 +223,9 @@ def _report(found: dict[str, list[float]], floors: dict[str, str]) -> None:
 
 def _plain_path() -> str:
     """PATH without version managers' shims, which cost 60 ms a start."""
-    return os.pathsep.join(d for d in os.environ["PATH"].split(os.pathsep) if os.path.basename(d) != "shims")
+    return os.pathsep.join(
+        d for d in os.environ["PATH"].split(os.pathsep) if os.path.basename(d) != "shims"
+    )
 
 
 def _certificates() -> str:

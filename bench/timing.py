@@ -29,7 +29,9 @@ def first_line(argv: Sequence[str], env: Mapping[str, str], cwd: str, expect: by
 def whole(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> float:
     """Seconds until `argv` has ended, which must be well."""
     began = time.perf_counter()
-    done = subprocess.run(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(
+        argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     took = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{argv} exited {done.returncode}: {done.stderr.decode(errors='replace')}")

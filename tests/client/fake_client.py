@@ -58,11 +58,19 @@ class FakeClient:
             raise answer
         return answer
 
-    def run(self, *words: Any, **named: Any) -> Run:
-        return Run(row=self._answer("run", row(status="running", cause=None), words, named))
+    def run(self, *words: Any, follower: Any = None, **named: Any) -> Run:
+        return self._launch("run", words, follower, named)
 
-    def restart(self, *words: Any, **named: Any) -> Run:
-        return Run(row=self._answer("restart", row(status="running", cause=None), words, named))
+    def restart(self, *words: Any, follower: Any = None, **named: Any) -> Run:
+        return self._launch("restart", words, follower, named)
+
+    def _launch(self, method: str, words: tuple[Any, ...], follower: Any, named: dict[str, Any]) -> Run:
+        run = Run(row=self._answer(method, row(status="running", cause=None), words, named))
+        if follower is None:
+            return run
+        follower.acknowledged(run)
+        how = {"follow": True, "host": run.host, "run": run.run_id, "tail": None, "all": True}
+        return Run(row=self.logs(f"{run.project}/{run.label}", follower.write, setup=follower.setup, **how))
 
     def logs(self, label: str, write: Any, *, setup: Any, **named: Any) -> Any:
         if named["all"]:

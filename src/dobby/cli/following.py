@@ -7,10 +7,11 @@ from dobby.cli.streams import LogSink, print_json, print_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from dobby.cli.streams import Voice
-    from dobby.client import Client, Run
+    from dobby.client import Client, Follower, Run
 
 
 def announce(run: Run, voice: Voice, *, follow: bool, as_json: bool) -> None:
@@ -27,11 +28,43 @@ def announce(run: Run, voice: Voice, *, follow: bool, as_json: bool) -> None:
         print_out(run.run_id)
 
 
-def follow_run(client: Client, run: Run, voice: Voice, *, as_json: bool) -> int:
-    """The run's output until its end; the job's exit code."""
-    label = f"{run.project}/{run.label}"
-    place = {"host": run.host, "run": run.run_id}
-    return follow(client, label, place, voice, f"{run.log_command} -f", as_json=as_json)
+def follow_launch(launch: Callable[[Follower], Run], voice: Voice, *, as_json: bool) -> int:
+    """`launch` and its output until the end; the job's exit code. Ctrl-C after the
+    acknowledgement detaches."""
+    from dobby.client import Follower
+
+    runs: list[Run] = []
+
+    def acknowledged(run: Run) -> None:
+        runs.append(run)
+        announce(run, voice, follow=True, as_json=as_json)
+
+    out, setup = LogSink(to_stderr=as_json), LogSink(to_stderr=True)
+    try:
+        row = launch(Follower(acknowledged=acknowledged, write=out.write, setup=setup.write)).row
+    except KeyboardInterrupt:
+        if not runs:
+            raise
+        return _detached(voice, f"{runs[0].log_command} -f")
+    finally:
+        setup.finish()
+        out.finish()
+    return _ended(row, voice, as_json=as_json)
+
+
+def _detached(voice: Voice, come_back: str) -> int:
+    voice.say(f"\ndetached; the job goes on, come back with: {come_back}")
+    return outcome.INTERRUPTED
+
+
+def _ended(row: dict[str, Any], voice: Voice, *, as_json: bool) -> int:
+    if as_json:
+        from dobby.views import json
+
+        print_json(json.of_row(row))
+    else:
+        voice.say(outcome.sentence(row))
+    return outcome.exit_code(row)
 
 
 def follow(
@@ -44,15 +77,12 @@ def follow(
     as_json: bool,
     **how: Any,
 ) -> int:
-    """As `follow_run`, of what `label` means at `place` (host, run). Ctrl-C detaches."""
+    """What `label` means at `place` (host, run), until its end; its exit code. Ctrl-C detaches."""
     try:
         row = show_log(client, label, place, follow=True, as_json=as_json, **how)
     except KeyboardInterrupt:
-        voice.say(f"\ndetached; the job goes on, come back with: {come_back}")
-        return outcome.INTERRUPTED
-    if not as_json:
-        voice.say(outcome.sentence(row))
-    return outcome.exit_code(row)
+        return _detached(voice, come_back)
+    return _ended(row, voice, as_json=as_json)
 
 
 def show_log(
@@ -67,18 +97,13 @@ def show_log(
     raw: bool = False,
 ) -> dict[str, Any]:
     """The job's bytes to stdout and the set-up's to stderr, with `all` both to stdout; where
-    JSON is asked for, both to stderr and the row to stdout. Returns the row."""
+    JSON is asked for, both to stderr. Returns the row."""
     out = LogSink(to_stderr=as_json, raw=raw)
     setup = LogSink(to_stderr=as_json or not all, raw=raw)
     try:
-        row = client.logs(
+        return client.logs(
             label, out.write, setup=setup.write, follow=follow, tail=tail, all=tail is None, **place
         )
     finally:
         setup.finish()
         out.finish()
-    if as_json:
-        from dobby.views import json
-
-        print_json(json.of_row(row))
-    return row

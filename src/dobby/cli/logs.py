@@ -39,7 +39,7 @@ def make_parser() -> parsing.Parser:
 
 def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     from dobby.cli.following import follow, show_log
-    from dobby.cli.streams import Voice
+    from dobby.cli.streams import Voice, print_json
 
     args = make_parser().parse(argv)
     if args.all and args.tail is not None:
@@ -51,5 +51,9 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     client = connect(voice)
     if args.follow:
         return follow(client, label, place, voice, f"dobby logs {label} -f", **how)
-    show_log(client, label, place, follow=False, **how)
+    row = show_log(client, label, place, follow=False, **how)
+    if args.json:
+        from dobby.views import json
+
+        print_json(json.of_row(row))
     return 0

@@ -40,20 +40,25 @@ def make_parser() -> parsing.Parser:
 
 
 def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
-    from dobby.cli.following import announce, follow_run
+    from dobby.cli.following import announce, follow_launch
     from dobby.cli.streams import Voice
 
     args = make_parser().parse(argv)
     voice = Voice()
     client = connect(voice)
-    run = client.restart(
-        args.words[0],
-        host=args.host,
-        run=args.run,
-        same=args.same,
-        env=args.env or (),
-        env_file=args.env_file,
-        force=args.force,
-    )
-    announce(run, voice, follow=args.follow, as_json=args.json)
-    return follow_run(client, run, voice, as_json=args.json) if args.follow else 0
+    given = {
+        "host": args.host,
+        "run": args.run,
+        "same": args.same,
+        "force": args.force,
+        "env": args.env or (),
+        "env_file": args.env_file,
+    }
+    if args.follow:
+        return follow_launch(
+            lambda follower: client.restart(args.words[0], follower=follower, **given),
+            voice,
+            as_json=args.json,
+        )
+    announce(client.restart(args.words[0], **given), voice, follow=False, as_json=args.json)
+    return 0

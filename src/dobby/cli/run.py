@@ -79,20 +79,27 @@ def make_parser() -> parsing.Parser:
 
 
 def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
-    from dobby.cli.following import announce, follow_run
+    from dobby.cli.following import announce, follow_launch
     from dobby.cli.streams import Voice, print_json
 
     args = _parse(argv)
     revision, command = args.words
     voice = Voice()
     client = connect(voice)
-    run = client.run(revision, command, **_given(args))
+    given = _given(args)
+    if args.follow and not args.dry_run:
+        return follow_launch(
+            lambda follower: client.run(revision, command, follower=follower, **given),
+            voice,
+            as_json=args.json,
+        )
+    run = client.run(revision, command, **given)
     if args.dry_run:  # the client has said what would be done
         if args.json:
             print_json(run.row)
         return 0
-    announce(run, voice, follow=args.follow, as_json=args.json)
-    return follow_run(client, run, voice, as_json=args.json) if args.follow else 0
+    announce(run, voice, follow=False, as_json=args.json)
+    return 0
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the command line, the page and Python users all call."""
 
 from dobby.client.client import Client, Listing, Run
+from dobby.client.following import Follower
 
-__all__ = ["Client", "Listing", "Run"]
+__all__ = ["Client", "Follower", "Listing", "Run"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dobby.client.asking import Source
+    from dobby.client.following import Follower, Reader
     from dobby.config import Options
 
 
@@ -102,12 +103,13 @@ class Client:
 
     # --- launching ----------------------------------------------------------------------
 
-    def run(self, revision: str, command: str, **options: Any) -> Run:
+    def run(self, revision: str, command: str, *, follower: Follower | None = None, **options: Any) -> Run:
         """Launch `command` (one string, for bash -c) on `revision` ("." is the working tree).
 
         `options`: those of the command line by name: label, host, environment, setup, output,
         keep, timeout, grace, if_running …, and env, env_file, dir, repo, run_id, force, dry_run.
-        Returns once the host has acknowledged. Raises Busy when the label is held."""
+        Returns once the host has acknowledged; with a `follower`, once the run is final. Raises
+        Busy when the label is held."""
         flags = {key: value for key, value in options.items() if key not in asking.GIVEN}
         given = asking.check_given(revision, command, flags, options)
         settings, hosts = self._here()
@@ -117,15 +119,18 @@ class Client:
         for warning in chosen.warnings:
             self._say(f"warning: {warning}")
         asked = asking.compose(source, chosen, revision, command, given, self._environ)
-        return self._launch(asked, source, given.dry_run)
+        return self._launch(asked, source, follower, given.dry_run)
 
     def _source(self, revision: str, flags: dict[str, Any], given: asking.Given) -> Source:
         if given.repo:
             return source_by_url(self._hosts(), self._environ, given.repo, revision, flags, self._say)
         return asking.take_source(self._cwd, revision, self._environ, flags, given.force, self._say)
 
-    def _launch(self, asked: asking.Asked, source: Source, dry_run: bool = False) -> Run:
-        from dobby.client.launching import launch
+    def _launch(
+        self, asked: asking.Asked, source: Source, follower: Follower | None, dry_run: bool = False
+    ) -> Run:
+        from dobby.client.following import Reader
+        from dobby.client.launching import Launch
 
         request = asked.request
         what = f"{request.label}: {request.revision} at {request.commit[:12]} on {asked.host}"
@@ -133,12 +138,23 @@ class Client:
             self._say(f"would run {what}: {request.command}")
             return Run(row=targets.unsent_row(asked))
         self._say(f"{what} ({request.subject})" if request.subject else what)
-        answer = launch(self._hosts(), asked, source, self._say, self._progress)
-        run = Run(row=answer["run"], already=answer["already"])
-        state.remember(self._environ, asked.host, run.project, run.label)
-        if run.already:
-            self._say(f"already {run.row['status']}: this run was asked for before")
-        return run
+        runs: list[Run] = []
+
+        def acknowledged(answer: dict[str, Any]) -> None:
+            run = Run(row=answer["run"], already=answer["already"])
+            runs.append(run)
+            state.remember(self._environ, asked.host, run.project, run.label)
+            if run.already:
+                self._say(f"already {run.row['status']}: this run was asked for before")
+            if follower:
+                follower.acknowledged(run)
+
+        launch = Launch(self._hosts(), asked, source, self._say, self._progress, acknowledged)
+        if follower is None:
+            launch.go()
+            return runs[0]
+        row = launch.follow(Reader(follower.write, follower.setup, self._say, 0))
+        return Run(row=row, already=runs[0].already)
 
     def restart(
         self,
@@ -150,6 +166,7 @@ class Client:
         env: Iterable[str] = (),
         env_file: str | None = None,
         force: bool = False,
+        follower: Follower | None = None,
     ) -> Run:
         """Stop the run if it is live, then launch the same request on the revision's present
         tip, or with `same` on its own commit. Forwarded values are read from here again."""
@@ -167,7 +184,7 @@ class Client:
             hosts=self._hosts(),
             say=self._say,
         )
-        return self._launch(asked, source)
+        return self._launch(asked, source, follower)
 
     # --- living with runs ----------------------------------------------------------------
 
@@ -237,33 +254,41 @@ class Client:
         file's first byte, to `setup`. `follow` until the run is final, across lost connections.
         The row as it is then."""
         from dobby.client.following import Reader
-        from dobby.client.following import follow as follow_run
 
-        found = self._targets().show(label, host, run)["run"]
-        reader = Reader(write, setup, self._say, 0 if all else None)
-        args = {**targets.exactly(found), "follow": follow, "tail": tail, "offset": 0 if all else None}
-        return follow_run(self._hosts(), found["host"], args, reader, self._say)
+        offset = 0 if all else None
+        reader = Reader(write, setup, self._say, offset)
+        return self._follow(label, host, run, reader, {"follow": follow, "tail": tail, "offset": offset})
 
     def wait(self, label: str, *, host: str | None = None, run: str | None = None) -> dict[str, Any]:
         """Block until the run is final; its row."""
-        from dobby.client.following import Reader, follow
+        from dobby.client.following import Reader
 
-        found = self._targets().show(label, host, run)["run"]
         reader = Reader(_ignore, _ignore, self._say, None)
-        args = {**targets.exactly(found), "follow": True, "quiet": True}
-        return follow(self._hosts(), found["host"], args, reader, self._say)
+        return self._follow(label, host, run, reader, {"follow": True, "quiet": True})
+
+    def _follow(
+        self, label: str, host: str | None, run: str | None, reader: Reader, how: dict[str, Any]
+    ) -> dict[str, Any]:
+        from dobby.client.following import follow
+
+        def go(where: str, which: dict[str, Any]) -> dict[str, Any]:
+            return follow(self._hosts(), where, {**which, **how}, reader, self._say)
+
+        return self._targets().reach(label, host, run, go)
 
     def stop(
         self, label: str, *, host: str | None = None, run: str | None = None, grace_s: float | None = None
     ) -> dict[str, Any]:
         """End the run, and by its label those queued behind it. Returns the row once nothing of
         it is left."""
-        targets_ = self._targets()
-        where = targets_.locate(label, host, run)
         by = asking.of_caller(self._environ)["user"]
-        args = {**targets_.args(label, run), "by": by, "grace_s": grace_s}
-        row: dict[str, Any] = self._hosts().call(where, "stop", args)["run"]
-        return row
+
+        def end(where: str, which: dict[str, Any]) -> dict[str, Any]:
+            args = {**which, "by": by, "grace_s": grace_s}
+            row: dict[str, Any] = self._hosts().call(where, "stop", args)["run"]
+            return row
+
+        return self._targets().reach(label, host, run, end)
 
     def clean(
         self,

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from dobby.core import protocol
 from dobby.core.errors import Unreachable
+from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from dobby.client.client import Run
     from dobby.client.hosts import Hosts
 
 LONGEST_PAUSE_S = 5.0
 
 
+class Follower(Record):
+    """Who follows a run from its launch on: told when it is acknowledged, then given the bytes
+    that the set-up and the job write, in order and exact."""
+
+    acknowledged: Callable[[Run], Any]
+    write: Callable[[bytes], Any]
+    setup: Callable[[bytes], Any]
+
+
 class Reader:
-    """Takes a log's replies: job's bytes to `write`, the set-up's to `setup`; knows the offset."""
+    """Takes a log's replies: job's bytes to `write`, the set-up's to `setup`. Knows which run it is
+    and the offset reached: all that is needed to come back."""
 
     def __init__(
         self,
@@ -29,11 +42,12 @@ class Reader:
     ) -> None:
         self._write, self._setup, self._say = write, setup, say
         self.offset = offset
-        self.answered = False
+        self.which: dict[str, Any] = {}
 
     def on_reply(self, kind: str, payload: bytes) -> None:
-        self.answered = True
-        if kind == protocol.AT:
+        if kind == protocol.RUN:
+            self.which = json.loads(payload)
+        elif kind == protocol.AT:
             self.offset = int(payload)
         elif kind == protocol.SAY:
             self._say(payload.decode("utf-8", "replace"))
@@ -52,13 +66,14 @@ def follow(
     pause, lost = 0.5, False
     while True:
         try:
+            args = {**args, **reader.which}
             if reader.offset is not None:
-                args = {**args, "offset": reader.offset, "tail": None}
+                args.update(offset=reader.offset, tail=None)
             row: dict[str, Any] = hosts.call(host, "follow", args, reader.on_reply)["run"]
             return row
         except Unreachable as error:
             refused = error.details.get("refused")
-            if refused or not (lost or reader.answered or error.details.get("reached")):
+            if refused or not (lost or reader.which or error.details.get("reached")):
                 raise
             if not lost:
                 say(f"the connection to {host} was lost; the run goes on, connecting again")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 
+from dobby.client.following import Reader, follow
 from dobby.client.objects import Sender, nothing_to_send
 from dobby.core import protocol
 from dobby.core import request as rq
@@ -17,51 +19,84 @@ if TYPE_CHECKING:
     from dobby.client.asking import Asked, Source
     from dobby.client.hosts import Hosts
 
+    Say = Callable[[str], None]
+    Progress = Callable[[str, int, int | None], None]
+    Ack = Callable[[dict[str, Any]], None]
+
 ATTEMPTS = 3
 PAUSE_S = 1.0
 
 
-def launch(
-    hosts: Hosts,
-    asked: Asked,
-    source: Source,
-    say: Callable[[str], None],
-    progress: Callable[[str, int, int | None], None],
-) -> dict[str, Any]:
-    """The agent's answer: `run`, `already`. A session that is cut is repeated with the same run
-    id, which starts nothing twice. Raises DobbyError; on Ctrl-C, with what is known of the run."""
-    args = {"request": rq.to_dict(asked.request), "values": asked.values}
-    sent = False  # whether the request may have arrived
-    try:
+class Launch:
+    """One launch: the request, how to answer for its commits, and what has come back.
+
+    `acknowledged(answer)` is called once, with the agent's `run` (a row) and `already`."""
+
+    def __init__(
+        self, hosts: Hosts, asked: Asked, source: Source, say: Say, progress: Progress, acknowledged: Ack
+    ) -> None:
+        self._hosts, self._asked, self._say = hosts, asked, say
+        self._acknowledged = acknowledged
+        self._answer: dict[str, Any] | None = None
+        self._reader: Reader | None = None
+        self._sender = None
+        if source.checkout is not None and source.snapshot is not None:
+            self._sender = Sender(source.checkout, source.snapshot, progress)
+
+    def go(self) -> None:
+        """Return once the run is acknowledged. Raises DobbyError; on Ctrl-C, with what is known of
+        the run."""
+        result = self._call(follow=False)
+        self._take(result)
+
+    def follow(self, reader: Reader) -> dict[str, Any]:
+        """Stay until the run is final, in the launch's own session while that lasts: its row."""
+        self._reader = reader
+        result = self._call(follow=True)
+        if result is not None:
+            row: dict[str, Any] = result["run"]
+            return row
+        return follow(self._hosts, self._asked.host, {"follow": True}, reader, self._say)
+
+    def _call(self, follow: bool) -> Any:
+        """The agent's result; None when the session was lost after the acknowledgement. One that
+        is cut before is repeated with the same run id, which starts nothing twice."""
+        request = rq.to_dict(self._asked.request)
+        args = {"request": request, "values": self._asked.values, "follow": follow}
+        sent = False  # whether the request may have arrived
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return hosts.call(asked.host, "launch", args, _replies(source, say, progress))
+                return self._hosts.call(self._asked.host, "launch", args, self._on_reply)
             except Unreachable as error:
+                if self._answer:
+                    self._say(f"the connection to {self._asked.host} was lost; connecting again")
+                    return None
                 sent = sent or bool(error.details.get("maybe"))
                 if attempt == ATTEMPTS or not sent:
-                    raise _unknown(asked, error, sent) from None
-                say(f"{error.message}; trying again")
+                    raise _unknown(self._asked, error, sent) from None
+                self._say(f"{error.message}; trying again")
                 time.sleep(PAUSE_S * attempt)
-    except KeyboardInterrupt:
-        raise DobbyError(_after_interrupt(hosts, asked)) from None
-    raise AssertionError("the last attempt returns or raises")
+            except KeyboardInterrupt:
+                if self._answer:
+                    raise
+                raise DobbyError(_after_interrupt(self._hosts, self._asked)) from None
+        raise AssertionError("the last attempt returns or raises")
 
-
-def _replies(
-    source: Source, say: Callable[[str], None], progress: Callable[[str, int, int | None], None]
-) -> Callable[[str, bytes], Any]:
-    sender = None
-    if source.checkout is not None and source.snapshot is not None:
-        sender = Sender(source.checkout, source.snapshot, progress)
-
-    def on_reply(kind: str, payload: bytes) -> Any:
-        if kind == protocol.SAY:
-            say(payload.decode("utf-8", "replace"))
+    def _on_reply(self, kind: str, payload: bytes) -> Any:
+        if kind == protocol.ACK:
+            self._take(json.loads(payload))
         elif kind == protocol.ASK:
-            return sender.answer(payload) if sender else nothing_to_send(payload)
+            return self._sender.answer(payload) if self._sender else nothing_to_send(payload)
+        elif self._answer and self._reader:
+            self._reader.on_reply(kind, payload)
+        elif kind == protocol.SAY:
+            self._say(payload.decode("utf-8", "replace"))
         return None
 
-    return on_reply
+    def _take(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+        answer["run"]["host"] = self._asked.host
+        self._acknowledged(answer)
 
 
 def _unknown(asked: Asked, error: Unreachable, sent: bool) -> Unreachable:

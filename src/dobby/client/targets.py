@@ -12,8 +12,10 @@ from dobby.core.errors import DobbyError, NotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
     from dobby.client.asking import Asked
     from dobby.client.hosts import Hosts
@@ -60,9 +62,10 @@ def project_here(cwd: str, options: Options) -> str:
     return asking.project_name(options, checkout.origin, checkout.top)
 
 
-def exactly(row: dict[str, Any]) -> dict[str, Any]:
-    """Arguments that name this very run to its host."""
-    return {"project": row["project"], "label": row["label"], "run": row["run_id"]}
+def exactly(row: dict[str, Any], by_label: bool = False) -> dict[str, Any]:
+    """Arguments that name this very run to its host, or with `by_label` its job alone."""
+    run_id = "" if by_label else row["run_id"]
+    return {"project": row["project"], "label": row["label"], "run": run_id}
 
 
 class Targets:
@@ -88,22 +91,27 @@ class Targets:
         prefer = "" if project else self.prefer
         return {"project": project, "label": name, "run": run or "", "prefer": prefer}
 
-    def show(self, label: str, host: str | None, run: str | None) -> dict[str, Any]:
-        """The agent's `run` (a row) and `request`. Raises NotFound, UsageError when several hosts
-        have it, Unreachable."""
+    def reach(
+        self, label: str, host: str | None, run: str | None, act: Callable[[str, dict[str, Any]], T]
+    ) -> T:
+        """`act(host, args)` on the host that has the run: the one named, or where it was launched
+        last from here, without a question before; else the only one of all hosts that knows it.
+
+        Raises NotFound, UsageError when several hosts have it, Unreachable."""
         args = self.args(label, run)
         first = host or state.last_host(self._environ, args["project"] or args["prefer"], args["label"])
         if first:
             try:
-                return self._hosts.call(first, "show", args)
+                return act(first, args)
             except NotFound as error:
                 if host:
                     raise _named(error, host) from None
-        return self._everywhere(label, args, first)
+        row = self._everywhere(label, args, first)["run"]
+        return act(row["host"], exactly(row, by_label=not run))
 
-    def locate(self, label: str, host: str | None, run: str | None) -> str:
-        """The host alone; with `-H` no question is asked."""
-        return host or str(self.show(label, None, run)["run"]["host"])
+    def show(self, label: str, host: str | None, run: str | None) -> dict[str, Any]:
+        """The agent's `run` (a row) and `request`. Raises as `reach`."""
+        return self.reach(label, host, run, lambda where, which: self._hosts.call(where, "show", which))
 
     def _everywhere(self, label: str, args: dict[str, Any], but: str) -> dict[str, Any]:
         asked = [name for name in self._hosts.known() if name != but]

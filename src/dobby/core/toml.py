@@ -120,7 +120,7 @@ def _value(text: str, at: int) -> tuple[Any, int]:
 
 
 def _array(text: str, at: int) -> tuple[list[Any], int]:
-    values = []
+    values: list[Any] = []
     while True:
         at = _skip(_BLANK_LINES, text, at)
         if text.startswith("]", at):

@@ -7,6 +7,7 @@ import time
 
 from dobby.agent import admission, arrival, conclude, durable, locks, rows, start, stopping, store, turn
 from dobby.agent.charge import Charge
+from dobby.core import protocol
 from dobby.core import request as rq
 from dobby.core import status as st
 from dobby.core.errors import Busy, DobbyError
@@ -30,8 +31,21 @@ class _Twin(Exception):
 
 
 def run(call: Call) -> dict[str, Any]:
-    """`args`: `request`, `values` (forwarded ones by name). Answers `run`, a row, and `already`:
-    whether this run id had been accepted before."""
+    """`args`: `request`, `values` (forwarded ones by name), `follow`. Answers `run`, a row, and
+    `already`: whether this run id had been accepted before. With `follow` that is said as `ack`,
+    and the log follows in the same session, as the verb `follow` sends it."""
+    answer = _launch(call)
+    if not call.args.get("follow"):
+        return answer
+    call.wire.reply_json(protocol.ACK, answer)
+    from dobby.agent.verbs import follow
+
+    row = answer["run"]
+    which = {"project": row["project"], "label": row["label"], "run": row["run_id"]}
+    return follow.run(call.replace(args={**which, "follow": True, "offset": 0}))
+
+
+def _launch(call: Call) -> dict[str, Any]:
     asked = rq.parse_request(call.args["request"])
     job = store.canonical(call.home, asked.project, asked.label)
     run = job.run(asked.run_id)
