@@ -79,7 +79,7 @@ class Bench:
         install = (
             f"{uv} venv -q {there} && VIRTUAL_ENV={there} {uv} pip install -q -r floor/requirements.txt"
         )
-        return self.on_host(f"{_certificates()} {install} && echo first")
+        return self.on_host(f"export {_certificates()}; {install} && echo first")
 
 
 def main() -> None:

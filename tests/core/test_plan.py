@@ -68,7 +68,7 @@ def test_none_does_nothing() -> None:
 
 def test_uv_with_requirements() -> None:
     plan = uv.plan(DictTree({"requirements.txt": "six\n", ".python-version": "3.12\n"}), tools("uv"))
-    dependencies = key_text(("requirements.txt", "six\n"), ("", _nothing()), (".python-version", "3.12\n"))
+    dependencies = key_text(("requirements.txt", "six\n"), (".python-version", "3.12\n"))
     assert plan == Plan(
         layers=(
             Layer(
@@ -146,9 +146,9 @@ def test_local_lines_of_requirements_are_installed_again_with_the_project() -> N
     files = {
         "requirements.txt": "six\n./sub\n",
         "sub/pyproject.toml": PROJECT + HATCH,
-        "pyproject.toml": PROJECT + HATCH,
+        "pyproject.toml": PROJECT + HATCH,  # not named by the requirements: not installed
     }
-    assert steps(uv, files)[1][1] == [(*UV_INSTALL, "--no-deps", "--reinstall", "./sub", "-e", ".")]
+    assert steps(uv, files)[1][1] == [(*UV_INSTALL, "--no-deps", "--reinstall", "./sub")]
     assert steps(pip, files)[1][1] == [(*PIP_INSTALL, "--no-deps", "./sub", "-e", ".")]
 
 

@@ -20,8 +20,8 @@ _ABOVE = (".python-version", ".python-versions", ".tool-versions", "uv.toml")
 
 
 class Recipe(Record):
-    """`has_requirements`: a requirements.txt is there. `dependencies` are those named by
-    pyproject.toml. `locals` are the packages of this checkout to install last, and again
+    """`has_requirements`: a requirements.txt is there; it then says all, also whether the project
+    itself is installed (`-e .`). `dependencies` are those named by pyproject.toml. `locals` are the packages of this checkout to install last, and again
     when `locals_key` changes; `resolve`: only their build can tell what they need.
     `path_sources` are names of dependencies that lie in the checkout."""
 
@@ -46,12 +46,13 @@ def read(tree: Tree) -> Optional[Recipe]:
     if not files and not top.is_declared:
         return None
     locals = requirements.local_paths(files)
-    if top.is_installable and not any(local.path == "" for local in locals):
+    if top.is_installable and not files:
         locals.append(Local(word=".", path="", editable=True))
     directories = [(local, pyproject.read(tree, local.path)) for local in locals]
+    declaring = [*(() if files else (top,)), *(d for _, d in directories)]
     # A wheel or archive has no pyproject.toml to read: nothing tells what it needs but itself.
     resolve = any(d.dependencies is None or not d.is_declared for _, d in directories)
-    path_sources = sorted({name for d in (top, *(d for _, d in directories)) for name in d.path_sources})
+    path_sources = sorted({name for d in declaring for name in d.path_sources})
     builds = [
         (local.word, pyproject.build_key(tree, directory, copied=not local.editable))
         for local, directory in directories
@@ -59,10 +60,10 @@ def read(tree: Tree) -> Optional[Recipe]:
     whole = resolve or path_sources
     return Recipe(
         has_requirements=bool(files),
-        dependencies=top.dependencies or (),
+        dependencies=() if files else top.dependencies or (),
         dependencies_key=key_text(
             *files,
-            *((d.path, pyproject.dependencies_key(d)) for d in (top, *(d for _, d in directories))),
+            *((d.path, pyproject.dependencies_key(d)) for d in declaring),
             *versions(tree),
         ),
         locals=tuple(locals),
