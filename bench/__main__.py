@@ -124,7 +124,8 @@ def _launch_path(bench: Bench, rounds: int) -> None:
     one_change()
     count = repos.git(bench.repo, "ls-files").count("\n")
     print(
-        f"\n{repos.PACKAGE}: {count} files, {repos.COMMITS} commits; Enter to first line, ms, median of {rounds}"
+        f"\n{repos.PACKAGE}: {count} files, {repos.COMMITS} commits; "
+        f"Enter to first line, ms, median of {rounds}"
     )
     _report(
         timing.interleaved(

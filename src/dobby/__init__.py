@@ -1,8 +1,8 @@
 """Run any branch, or the working tree as it stands, on another machine with one command.
 
-    from dobby import Client
-    run = Client().run("my-branch", "python etl.py --all", host="etl-box")
-    row = Client().wait(run.label, run=run.run_id)
+from dobby import Client
+run = Client().run("my-branch", "python etl.py --all", host="etl-box")
+row = Client().wait(run.label, run=run.run_id)
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def test_the_job_finds_the_promised_variables(client: Client, host: Host) -> Non
     assert found["DOBBY_REVISION"] == "main"
     assert found["DOBBY_COMMIT"] == row["commit"]
     assert sorted(found) == sorted(
-        f"DOBBY_{n}" for n in "LABEL RUN_ID PROJECT REVISION COMMIT USER OUTPUTS".split()
+        f"DOBBY_{n}" for n in ["LABEL", "RUN_ID", "PROJECT", "REVISION", "COMMIT", "USER", "OUTPUTS"]
     )
 
 
@@ -130,7 +130,7 @@ def test_the_same_run_id_is_the_same_run(client: Client, host: Host) -> None:
 
 def test_a_held_label_says_by_whom(client: Client, host: Host) -> None:
     launch(client, host, "sleep 60")
-    with pytest.raises(dobby.Busy, match="main is busy: run .* (running|preparing) since"):
+    with pytest.raises(dobby.Busy, match=r"main is busy: run .* (running|preparing) since"):
         launch(client, host, "true")
     assert client.stop("main", host=host.name)["status"] == "stopped"
 

@@ -142,14 +142,14 @@ def test_where_only_a_build_tells_the_dependencies_they_come_with_the_project() 
     assert steps(pip, {"setup.py": SETUP})[1] == ("project", [(*PIP_INSTALL, "-e", ".")], False)
 
 
-def test_local_lines_of_requirements_are_installed_again_with_the_project() -> None:
+def test_local_lines_of_requirements_are_installed_again_when_they_change() -> None:
     files = {
         "requirements.txt": "six\n./sub\n",
         "sub/pyproject.toml": PROJECT + HATCH,
         "pyproject.toml": PROJECT + HATCH,  # not named by the requirements: not installed
     }
     assert steps(uv, files)[1][1] == [(*UV_INSTALL, "--no-deps", "--reinstall", "./sub")]
-    assert steps(pip, files)[1][1] == [(*PIP_INSTALL, "--no-deps", "./sub", "-e", ".")]
+    assert steps(pip, files)[1][1] == [(*PIP_INSTALL, "--no-deps", "./sub")]
 
 
 def test_a_listed_top_directory_is_installed_as_listed() -> None:

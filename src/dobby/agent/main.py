@@ -79,9 +79,9 @@ def _of_system(home: str, error: OSError) -> DobbyError:
 
     where = error.filename if isinstance(error.filename, str) else home
     hint = {
-        errno.ENOSPC: "free some space there (`dobby clean --all --older-than 14d`), then repeat the command",
+        errno.ENOSPC: "free some space there (`dobby clean --all`), then repeat the command",
         errno.EDQUOT: "the account's quota is used up: free some space, then repeat the command",
-        errno.EROFS: "that filesystem is read-only: set DOBBY_HOME on the host to a place that can be written",
+        errno.EROFS: "that filesystem is read-only: set DOBBY_HOME on the host to another place",
         errno.EACCES: "the account may not write there: mend the permissions or set DOBBY_HOME on the host",
         errno.ENOLCK: "that filesystem has no locks: set DOBBY_HOME on the host to a local disk",
     }.get(error.errno or 0, "")

@@ -21,8 +21,9 @@ _ABOVE = (".python-version", ".python-versions", ".tool-versions", "uv.toml")
 
 class Recipe(Record):
     """`has_requirements`: a requirements.txt is there; it then says all, also whether the project
-    itself is installed (`-e .`). `dependencies` are those named by pyproject.toml. `locals` are the packages of this checkout to install last, and again
-    when `locals_key` changes; `resolve`: only their build can tell what they need.
+    itself is installed (`-e .`). `dependencies` are those named by pyproject.toml otherwise.
+    `locals` are the packages of this checkout to install last, and again when `locals_key`
+    changes; `resolve`: only their build can tell what they need.
     `path_sources` are names of dependencies that lie in the checkout."""
 
     has_requirements: bool

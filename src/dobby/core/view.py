@@ -5,11 +5,12 @@ from __future__ import annotations
 from dobby.core import events as ev
 from dobby.core import status as st
 from dobby.core.record import Record
-from dobby.core.request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional, Union
+
+    from dobby.core.request import Request
 
     Status = Union[st.Queued, st.Preparing, st.Running, st.Final]
 

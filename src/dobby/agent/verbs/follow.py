@@ -26,7 +26,8 @@ ORPHAN_S = 0.5
 def run(call: Call) -> dict[str, Any]:
     """`args` as `rows.target` takes them, with `follow` (until the run is final), `quiet` (no
     bytes), `offset` (byte of the file to begin at; None: the job's first), `tail` (lines; None:
-    all). Says which run it is, sends its bytes as `setup` and `data`, and answers `run`, a row, and the `offset` reached."""
+    all). Says which run it is, sends its bytes as `setup` and `data`, and answers `run`, a row, and
+    the `offset` reached."""
     stored = rows.target(call.home, call.args)
     which = stored.run
     exactly = {"project": which.project, "label": which.label, "run": which.run_id}
