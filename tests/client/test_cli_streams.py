@@ -24,7 +24,7 @@ def test_run_prints_the_run_id_alone(capsysbinary: Capture) -> None:
     assert call("run", "main", "m")[0] == 0
     out, err = capsysbinary.readouterr()
     assert out == b"r1\n"
-    assert b"follow with: dobby logs shop/etl -H gpu --run r1 -f\n" in err
+    assert b"follow with: dobby logs etl -f\n" in err
 
 
 def test_run_json_is_the_contracts_object(capsysbinary: Capture) -> None:

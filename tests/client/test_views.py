@@ -295,3 +295,10 @@ def test_json_is_one_harmless_line() -> None:
 def test_errors_keep_their_details() -> None:
     wire = json_view.of_error(Busy("held", "stop it", holder={"run_id": "r0"}))["error"]
     assert wire == {"kind": "busy", "message": "held", "hint": "stop it", "holder": {"run_id": "r0"}}
+
+
+def test_a_long_reason_is_cut_in_the_table_alone() -> None:
+    cause = {"kind": "environment", "step": "environment", "code": None, "tail": "no " * 40}
+    long = row(status="failed", cause=cause)
+    assert len(table.status_text(long)) > 100
+    assert max(map(len, table.of_runs([long]).rows[0])) <= table.STATUS_WIDTH

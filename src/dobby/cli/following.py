@@ -19,7 +19,7 @@ def announce(run: Run, voice: Voice, *, follow: bool, as_json: bool) -> None:
     if follow:
         voice.say(f"run {run.run_id}")
         return
-    voice.say(f"follow with: {run.log_command} -f")
+    voice.say(f"follow with: dobby logs {run.label} -f")
     if as_json:
         from dobby.views import json
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RUN_HEADER = (*("LABEL", "HOST", "STATUS", "STARTED", "DURATION", "REVISION", "COMMIT", "USER", "COMMAND"),)
 HISTORY_HEADER = ("RUN", *RUN_HEADER)
 NOTHING = "-"
+STATUS_WIDTH = 56
 _STYLES = {
     "queued": "cyan",
     "preparing": "yellow",
@@ -90,7 +91,7 @@ def _cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> list[str]
     return [
         label if project == bare else f"{project}/{label}",
         _text(row, "host"),
-        status_text(row),
+        _cut(status_text(row)),
         _when(row.get("started_at") or row.get("created_at"), now),
         _duration(row, now),
         _text(row, "revision"),
@@ -102,6 +103,11 @@ def _cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> list[str]
 
 def _text(row: Mapping[str, Any], key: str) -> str:
     return str(row.get(key) or "")
+
+
+def _cut(text: str) -> str:
+    """A reason may be long: the table tells its beginning, JSON and the log the whole."""
+    return text if len(text) <= STATUS_WIDTH else text[: STATUS_WIDTH - 1] + "…"
 
 
 def status_text(row: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ def plan(tree: Tree, tools: Tools) -> Plan:
     if "uv" not in tools.found:
         raise PlanError(
             f"{'uv.lock needs uv' if _lock_above(tree) is not None else 'uv is asked for'}, and the "
-            "host has none in PATH: install it there (`python3 -m pip install --user uv`), "
+            "host has none in PATH: install it there (such as `pipx install uv`), "
             "or name its directory in `path` of the host's settings"
         )
     venv = f"{tools.where}/venv"
