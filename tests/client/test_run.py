@@ -216,6 +216,19 @@ def test_outputs_are_kept_and_fetched(client: Client, host: Host, repo: Repo) ->
     assert read(f"{repo.path}/main/b") == "b\n"
 
 
+def test_a_run_without_outputs_says_so(client: Client, host: Host, repo: Repo) -> None:
+    finished(client, host, "true")
+    with pytest.raises(dobby.NotFound, match="kept no outputs"):
+        client.fetch("main")
+    assert not os.path.exists(f"{repo.path}/main")
+
+
+def test_an_unknown_environment_is_refused_before_anything_starts(client: Client, host: Host) -> None:
+    with pytest.raises(dobby.UsageError, match="'nope' is unknown"):
+        launch(client, host, "true", environment=("nope",))
+    assert client.ps(all=True, host=host.name).runs == []
+
+
 def test_clean_keeps_history_and_outputs(client: Client, host: Host) -> None:
     finished(client, host, "echo b > $DOBBY_OUTPUTS/b")
     done = client.clean(["main"])

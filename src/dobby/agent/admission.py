@@ -27,6 +27,15 @@ def read_settings(home: str) -> HostSettings:
         raise DobbyError(f"{path} on this host: {error.message}", "mend that line on the host") from None
 
 
+def check_environment(request: Request) -> None:
+    """Raises UsageError for a kind of environment that this agent does not have."""
+    if request.environment != ("auto",):
+        from dobby.agent import environment
+
+        for kind in request.environment:
+            environment.check_kind(kind)
+
+
 def admit(project: layout.Project, request: Request) -> None:
     """Record the repository's root commits and origin, and refuse one that shares none of those
     known: two projects of one name would mix their objects and labels.

@@ -97,7 +97,7 @@ def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, An
     size = sum(
         size_of(s.run.outputs) for s in runs if os.path.isdir(s.run.outputs) and os.listdir(s.run.outputs)
     )
-    reason = f"outputs of {size} bytes (--outputs removes them too)"
+    reason = f"its outputs, {size / 1e6:.1f} MB (--outputs removes them too)"
     return [{**name, "reason": reason, "outputs_bytes": size}] if size else []
 
 

@@ -31,7 +31,13 @@ def run(call: Call) -> dict[str, Any]:
     elif os.path.isdir(root):
         names = sorted(os.listdir(root))
     else:
-        raise NotFound(f"run {stored.run.run_id} has no outputs any more")
+        names = []
+    if not names:
+        raise NotFound(
+            f"run {stored.run.run_id} of {stored.request.label} kept no outputs",
+            "what --output matches and what is written into $DOBBY_OUTPUTS is kept; or name paths of "
+            "the sandbox",
+        )
     found = _Measured(root, names)
     if not call.args.get("plan"):
         _send(call, root, names)

@@ -55,6 +55,7 @@ def _launch(call: Call) -> dict[str, Any]:
         run_fd = _take_unstarted(run)
         if run_fd is None:
             return _answer(run, already=True)
+    admission.check_environment(request)
     settings = admission.read_settings(call.home)
     admission.admit(job.of_project, request)
     arrival.ensure(job, request, call)
@@ -63,6 +64,7 @@ def _launch(call: Call) -> dict[str, Any]:
     try:
         label_fd = _claim(run, request, already)
         if run_fd is None:
+            call.wire.check_caller()
             run_fd = store.accept(run, request)
         if run_fd is None:
             _let_go(label_fd)
