@@ -16,7 +16,7 @@ from dobby.core import layout
 from dobby.core.request import Module, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 Entry = tuple[str, int, bytes]
@@ -98,6 +98,20 @@ def listing(top: Path | str) -> list[Entry]:
             found.append((os.path.relpath(path, top), kind, content))
         names[:] = [n for n in names if n != ".git"]
     return sorted(found)
+
+
+def in_child(act: Callable[[], object]) -> int:
+    """The pid of a process of its own that does `act`: it can be killed. It exits with 0, or 1
+    where `act` has failed, and never goes on with the tests."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        act()
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def wait_until_nobody_uses(top: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.sandboxes import commit, git, make_repo, send
+from tests.agent.sandboxes import commit, git, in_child, make_repo, send
 from tests.wait import until
 
 from dobby.agent import objects
@@ -84,16 +84,7 @@ def test_a_cache_of_another_format_is_refused(cache: str) -> None:
 
 def test_many_make_it_at_once(tmp_path: Path) -> None:
     path = str(tmp_path / "cache.git")
-    pids = []
-    for _ in range(6):
-        pid = os.fork()
-        if not pid:
-            try:
-                objects.ensure_cache(path, "sha1", dict(os.environ))
-                os._exit(0)
-            finally:
-                os._exit(1)
-        pids.append(pid)
+    pids = [in_child(lambda: objects.ensure_cache(path, "sha1", dict(os.environ))) for _ in range(6)]
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * 6
     assert os.listdir(tmp_path) == ["cache.git"]
 
@@ -172,14 +163,12 @@ def test_what_a_killed_receiver_left_goes_with_the_next(laptop: Path, cache: str
     """One still at work is left alone: it is told apart by its lock."""
     pack = pack_of(laptop, head(laptop))
     pipe, feed = os.pipe()
-    pids = []
-    for _ in range(2):
-        pid = os.fork()
-        if not pid:
-            os.close(feed)
-            objects.receive(cache, lambda most: os.read(pipe, most), dict(os.environ))
-            os._exit(0)
-        pids.append(pid)
+
+    def receive_for_ever() -> None:
+        os.close(feed)
+        objects.receive(cache, lambda most: os.read(pipe, most), dict(os.environ))
+
+    pids = [in_child(receive_for_ever) for _ in range(2)]
 
     def incoming() -> list[str]:
         return [name for name in os.listdir(f"{cache}/objects") if name.startswith("dobby-incoming-")]
@@ -292,10 +281,7 @@ def test_a_lock_that_is_held_is_waited_for(laptop: Path, cache: str) -> None:
     os.makedirs(f"{cache}/refs/dobby/jobs")
     lock = f"{cache}/refs/dobby/jobs/job.lock"
     open(lock, "w").close()
-    pid = os.fork()
-    if not pid:
-        objects.pin(cache, "job", head(laptop))
-        os._exit(0)
+    pid = in_child(lambda: objects.pin(cache, "job", head(laptop)))
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
     assert not os.path.exists(f"{cache}/refs/dobby/jobs/job")
     os.unlink(lock)

@@ -8,7 +8,17 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.sandboxes import Lab, commit, git, listing, make_repo, put, send, wait_until_nobody_uses
+from tests.agent.sandboxes import (
+    Lab,
+    commit,
+    git,
+    in_child,
+    listing,
+    make_repo,
+    put,
+    send,
+    wait_until_nobody_uses,
+)
 
 from dobby.agent.steps import StepFailed
 
@@ -279,11 +289,7 @@ def test_a_prepare_killed_at_any_moment_is_made_good(lab: Lab, after_ms: int) ->
     new = commit(lab.laptop, {"a.txt": "new\n", **{f"more/{n}": str(n) for n in range(50)}})
     send(lab.laptop, lab.cache, [new])
     request = lab.request(new)
-    pid = os.fork()
-    if not pid:
-        os.setsid()
-        lab.prepare(request)
-        os._exit(0)
+    pid = in_child(lambda: lab.prepare(request))
     poll = select.poll()
     poll.poll(after_ms)
     os.kill(pid, signal.SIGKILL)
