@@ -127,9 +127,9 @@ def test_the_timeout_holds_without_a_wrapper(client: Client, host: Host, gate: s
 def test_what_holds_no_lock_still_keeps_the_next_run_waiting(client: Client, host: Host, gate: str) -> None:
     """Supervisor and wrapper are gone, and the command has closed all that it inherited."""
     code = (
-        "import os, time\n"
+        "import os, select\n"
         "with open(os.environ['DOBBY_OUTPUTS'] + '/pids', 'w') as file: print(os.getpid(), file=file)\n"
-        f"os.closerange(0, 64)\nwhile not os.path.exists({gate!r}): time.sleep(0.02)"
+        f"os.closerange(0, 64)\nwhile not os.path.exists({gate!r}): select.select([], [], [], 0.02)"
     )
     run = launch(client, host, f'exec python3 -c "{code}"')
     run.pids()
@@ -177,7 +177,7 @@ def test_a_killed_waiter_lets_those_behind_it_through(client: Client, host: Host
     first = gated(client, host, gate)
     second, third = (launch(client, host, "true", if_running="queue") for _ in range(2))
     kill(second.supervisor())
-    assert second.row()["status"] == "lost"
+    until(lambda: second.row()["status"] == "lost")  # the third may just have it in hand
     assert third.row()["status"] == "queued"
     touch(gate)
     assert third.wait()["status"] == "succeeded"

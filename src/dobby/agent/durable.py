@@ -82,7 +82,7 @@ def create(path: str, data: bytes) -> bool:
     try:
         if temp != _spare(path):
             write_new(temp, data)
-        os.link(temp, path)
+        _link(temp, path)
         created = True
     except FileExistsError:
         created = False
@@ -90,6 +90,19 @@ def create(path: str, data: bytes) -> bool:
         _discard(temp)
     sync_dir(os.path.dirname(path))
     return created
+
+
+def _link(temp: str, path: str) -> None:
+    """Raises FileExistsError. Where a further name needs room that is not there (tmpfs counts
+    names as inodes), the one writer that a spare may have renames it."""
+    try:
+        os.link(temp, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or temp != _spare(path):
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+        os.rename(temp, path)
 
 
 def reserve(path: str) -> None:

@@ -54,7 +54,7 @@ def find(scope: Scope) -> list[Process]:
     """The run's living processes. The wrapper is left out: it must outlive them, to record how
     the command ended. Never another run's supervisor or the steward, nor what lives below it (a
     job may call dobby itself): such a one is known by the lock that it holds. Never ourselves."""
-    return _look(scope).members
+    return _look(scope, {}).members
 
 
 def named(found: Iterable[Process]) -> str:
@@ -62,16 +62,17 @@ def named(found: Iterable[Process]) -> str:
     return ", ".join(f"{process.name} (pid {process.pid})" for process in found)
 
 
-def _look(scope: Scope) -> _Look:
+def _look(scope: Scope, seen: dict[int, str]) -> _Look:
+    """The members now. `seen` maps the pids of those found before to their start times; they stay
+    members, and so do their children, whoever has become their parent since."""
     table = processes.table()
-    children: dict[int, list[Process]] = {}
-    for process in table:
-        children.setdefault(process.parent, []).append(process)
-    found: dict[int, Process] = {}
+    roots = [p.pid for p in table if seen.get(p.pid) == p.started]
+    found = {p.pid: p for p in table if p.pid in roots}
     never = {os.getpid()}
     if scope.root is not None and processes.is_alive(scope.root):
         never.add(scope.root.pid)
-        _descend(scope, children, found, never)
+        roots.append(scope.root.pid)
+    _descend(scope, roots, table, found, never)
     entry = b"DOBBY_RUN_ID=" + scope.run_id.encode()
     for process in table:
         if process.pid in found or process.pid in never:
@@ -80,21 +81,30 @@ def _look(scope: Scope) -> _Look:
             found[process.pid] = process
     foreign = {process.group for process in table if process.pid not in found}
     groups = {process.group for process in found.values()} - foreign
+    seen.update((process.pid, process.started) for process in found.values())
     return _Look(members=list(found.values()), groups=frozenset(groups))
 
 
 def _descend(
-    scope: Scope, children: dict[int, list[Process]], found: dict[int, Process], never: set[int]
+    scope: Scope,
+    roots: list[int],
+    table: list[Process],
+    found: dict[int, Process],
+    never: set[int],
 ) -> None:
-    """Put the root's descendants into `found`, and into `never` those of other runs."""
-    assert scope.root is not None  # noqa: S101 - the caller looked
-    below = [(child, False) for child in children.get(scope.root.pid, ())]
+    """Put the descendants of `roots` into `found`, and into `never` those of other runs."""
+    children: dict[int, list[Process]] = {}
+    for process in table:
+        children.setdefault(process.parent, []).append(process)
+    below = [(child, False) for root in roots for child in children.get(root, ())]
+    visited: set[int] = set()
     while below:
         process, is_others = below.pop()
-        if process.pid in never:
+        if process.pid in never or process.pid in visited:
             continue
-        is_others = is_others or is_other_run(process.pid, scope.own_locks)
-        if is_others:
+        visited.add(process.pid)
+        if is_others or is_other_run(process.pid, scope.own_locks):
+            is_others = True
             never.add(process.pid)
         else:
             found[process.pid] = process
@@ -114,22 +124,25 @@ def end(scope: Scope, grace_s: float) -> list[Process]:
     that stop makes. The wrapper has ended then too, and that ends only when the kernel knows of
     no child of it any more: a proof which no look at a table can give."""
     proofs = 1 if _unfinished(scope) else 2
-    members = find(scope)
+    seen: dict[int, str] = {}
+    members = _look(scope, seen).members
     for process in members:
         processes.send(process, signal.SIGINT)
     for stopped in (*members, *([scope.root] if scope.root else ())):
         processes.send(stopped, signal.SIGCONT)
-    if not _await_end(scope, grace_s, proofs, kill=False):
+    if not _await_end(scope, seen, grace_s, proofs, kill=False):
         return []
-    return _await_end(scope, KILL_ROUNDS_S, proofs, kill=True)
+    return _await_end(scope, seen, KILL_ROUNDS_S, proofs, kill=True)
 
 
-def _await_end(scope: Scope, seconds: float, proofs: int, kill: bool) -> list[Process]:
+def _await_end(
+    scope: Scope, seen: dict[int, str], seconds: float, proofs: int, kill: bool
+) -> list[Process]:
     """What is left after at most `seconds`. Nothing is left once `proofs` looks in a row have
     found nothing: one misses what forks or execs at that very moment."""
     deadline, pause, empty = time.monotonic() + seconds, _STEP_S, 0
     while True:
-        look = _look(scope)
+        look = _look(scope, seen)
         left = look.members or _unfinished(scope)
         empty = 0 if left else empty + 1
         if empty == proofs or (left and time.monotonic() >= deadline):

@@ -1,0 +1,138 @@
+"""A host with a user manager: each run starts in a scope of its own.
+
+There is no systemd where these tests run: `systemd-run` is a STAND-IN here, a script that notes its
+arguments and then becomes the program after `--`, as `systemd-run --scope` does (systemd-run(1)).
+What is proved is our own part: how it is called, what it inherits, and what follows if it fails."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.client.carried import Carried, kill, launch, touch, until_open
+from tests.conftest import Host
+
+import dobby
+from dobby import Client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.gitrepo import Repo
+
+CANARY = "s3cr3t-canary"
+STAND_IN = """#!/bin/sh
+printf '%s\\n' "$@" >> "$HOME/systemd-run.argv"
+env > "$HOME/systemd-run.env"
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+FAILING = """#!/bin/sh
+echo called >> "$HOME/systemd-run.argv"
+echo "Failed to connect to bus: No medium found" >&2
+exit 1
+"""
+
+
+class Scoped:
+    """This machine with a stand-in for systemd-run, and a private socket's name where it looks."""
+
+    def __init__(self, home: Path, client: Client, host: Host) -> None:
+        self.home, self.client, self.host = home, client, host
+
+    def argv(self) -> list[str]:
+        with open(self.home / "systemd-run.argv") as file:
+            return file.read().splitlines()
+
+    def launch(self, command: str, **options: Any) -> Carried:
+        return launch(self.client, self.host, command, **options)
+
+
+@pytest.fixture
+def script() -> str:
+    return STAND_IN
+
+
+@pytest.fixture
+def scoped(
+    isolated: Path, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> Scoped:
+    runtime, programs = tmp_path / "run", tmp_path / "bin"
+    (runtime / "systemd").mkdir(parents=True)
+    (runtime / "systemd" / "private").touch()
+    programs.mkdir()
+    (programs / "systemd-run").write_text(script)
+    (programs / "systemd-run").chmod(0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("TOKEN", CANARY)
+    return Scoped(isolated, Client(cwd=repo.path), Host("local", str(isolated / ".dobby")))
+
+
+def test_a_run_in_its_scope(scoped: Scoped) -> None:
+    gate = f"{scoped.host.home}/gate"
+    notes = 'printf %s "$TOKEN" > $DOBBY_OUTPUTS/token; echo $$ > $DOBBY_OUTPUTS/pids'
+    run = scoped.launch(f"{notes}; {until_open(gate)}; exit 4", env=["TOKEN"])
+    run.pids()
+    argv = scoped.argv()
+    assert argv[:6] == ["--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"]
+    assert argv[6:8] == [f"--unit=dobby-{run.run.run_id}", "--"]
+    with open(f"/proc/{run.supervisor()}/cmdline", "rb") as file:
+        words = file.read()
+    assert words.rstrip(b"\0").endswith(b"supervise")
+    assert CANARY not in "\n".join(argv)
+    assert CANARY.encode() not in words
+    with open(scoped.home / "systemd-run.env") as file:
+        assert CANARY not in file.read()
+    with open(run.outputs("token")) as file:
+        assert file.read() == CANARY
+    with pytest.raises(dobby.Busy, match=f"run {run.run.run_id} is running"):
+        scoped.launch("true")
+    touch(gate)
+    assert run.wait()["exit_code"] == 4
+    assert scoped.launch("true").wait()["status"] == "succeeded"
+    with open(f"{run.root}/supervisor.err") as file:
+        assert file.read() == ""
+
+
+def test_the_locks_are_inherited_and_no_further(scoped: Scoped) -> None:
+    """The run's lock ends with the supervisor: it has not reached the job, though it went through exec."""
+    gate = f"{scoped.host.home}/gate"
+    run = scoped.launch(f"echo $$ > $DOBBY_OUTPUTS/pids; ls -l /proc/self/fd >&2; {until_open(gate)}")
+    run.pids()
+    kill(run.supervisor())
+    touch(gate)
+    assert run.wait()["status"] == "succeeded"
+    with open(f"{run.root}/output.log") as file:
+        said = file.read()
+    assert f"{run.root}/lock" not in said
+    assert f"{run.job}/lock" in said
+
+
+def test_queued_runs_in_their_scopes(scoped: Scoped) -> None:
+    gate = f"{scoped.host.home}/gate"
+    first = scoped.launch(until_open(gate))
+    second = scoped.launch("true", if_running="queue")
+    assert second.row()["status"] == "queued"
+    touch(gate)
+    assert second.wait()["status"] == "succeeded"
+    assert first.row()["status"] == "succeeded"
+    assert [w for w in scoped.argv() if w.startswith("--unit=")] == [
+        f"--unit=dobby-{run.run.run_id}" for run in (first, second)
+    ]
+
+
+@pytest.mark.parametrize("script", [FAILING])
+def test_without_a_scope_it_runs_all_the_same(scoped: Scoped) -> None:
+    run = scoped.launch('[ "$TOKEN" = s3cr3t-canary ] && exit 4', env=["TOKEN"])
+    assert run.wait()["exit_code"] == 4
+    assert scoped.argv() == ["called"]
+    assert [e["kind"] for e in run.events()].count("preparing") == 1
+
+
+def test_no_user_manager_no_scope(scoped: Scoped, tmp_path: Path) -> None:
+    (tmp_path / "run" / "systemd" / "private").unlink()
+    assert scoped.launch("true").wait()["status"] == "succeeded"
+    assert not (scoped.home / "systemd-run.argv").exists()
