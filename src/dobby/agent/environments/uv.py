@@ -102,7 +102,7 @@ def _install(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer
     uv = tools.found["uv"]
     install = (uv, "pip", "install", "--python", f"{venv}/bin/python")
     from_project = ("-r", pyproject.FILE) if wanted.dependencies else ()
-    steps: list[tuple[str, ...]] = [(uv, "venv", venv)]
+    steps: list[tuple[str, ...]] = [(uv, "venv", "--quiet", venv)]
     if wanted.has_requirements:
         steps.append((*install, "-r", "requirements.txt"))
     if from_project:
