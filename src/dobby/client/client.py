@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from dobby.client import asking, state, targets
+from dobby.client import asking, listing, state, targets
 from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
+from dobby.client.listing import Listing
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 from dobby.core.record import Record
 
@@ -46,13 +47,6 @@ class Run(Record):
     def log_command(self) -> str:
         """The one command that shows the log."""
         return f"dobby logs {self.project}/{self.label} -H {self.host} --run {self.run_id}"
-
-
-class Listing(Record):
-    """`runs`: rows; `hosts`: {host, reachable, error} of each that was asked."""
-
-    runs: list[dict[str, Any]]
-    hosts: list[dict[str, Any]]
 
 
 def _ignore(*_: object) -> None:
@@ -207,36 +201,12 @@ class Client:
         host: str | None = None,
     ) -> Listing:
         """All runs, newest first. `since`: ISO 8601, the beginning of one, or an age ("2d")."""
-        earliest = targets.earliest(since)
+        earliest = listing.earliest(since)  # refused before any host is asked
         found = self._list([targets.split(label)] if label else [], True, host)
-        runs = [
-            r
-            for r in found.runs
-            if (not user or r["user"] == user)
-            and (not status or r["status"] == status)
-            and r["created_at"] >= earliest
-        ]
-        return Listing(
-            runs=sorted(runs, key=lambda r: str(r["created_at"]), reverse=True), hosts=found.hosts
-        )
+        return listing.narrowed(found, user, status, earliest)
 
     def _list(self, labels: list[tuple[str, str]], all: bool, host: str | None) -> Listing:
-        hosts = self._hosts()
-        names = [host] if host else hosts.known()
-        answers = hosts.ask_all(names, "list", {"all": all, "labels": labels})
-        errors = [a.error for a in answers if a.error]
-        if errors and len(errors) == len(answers):
-            raise errors[0]
-        runs: list[dict[str, Any]] = []
-        shown = []
-        for answer in answers:
-            result = answer.result or {"runs": [], "unreadable": []}
-            runs += result["runs"]
-            for sentence in result["unreadable"]:
-                self._say(f"{answer.host}: {sentence}")
-            error = answer.error.message if answer.error else None
-            shown.append({"host": answer.host, "reachable": answer.error is None, "error": error})
-        return Listing(runs=runs, hosts=shown)
+        return listing.ask(self._hosts(), labels, all, host, self._say)
 
     def logs(
         self,

@@ -59,8 +59,17 @@ class Launch:
         return follow(self._hosts, self._asked.host, {"follow": True}, reader, self._say)
 
     def _call(self, follow: bool) -> Any:
-        """The agent's result; None when the session was lost after the acknowledgement. One that
-        is cut before is repeated with the same run id, which starts nothing twice."""
+        """The agent's result; None when the session was lost after the acknowledgement."""
+        try:
+            return self._attempts(follow)
+        except KeyboardInterrupt:
+            if self._answer:
+                raise
+            raise DobbyError(_after_interrupt(self._hosts, self._asked)) from None
+
+    def _attempts(self, follow: bool) -> Any:
+        """As `_call`. A session that is cut before the acknowledgement is repeated with the same
+        run id, which starts nothing twice."""
         request = rq.to_dict(self._asked.request)
         args = {"request": request, "values": self._asked.values, "follow": follow}
         sent = False  # whether the request may have arrived
@@ -76,10 +85,6 @@ class Launch:
                     raise _unknown(self._asked, error, sent) from None
                 self._say(f"{error.message}; trying again")
                 time.sleep(PAUSE_S * attempt)
-            except KeyboardInterrupt:
-                if self._answer:
-                    raise
-                raise DobbyError(_after_interrupt(self._hosts, self._asked)) from None
         raise AssertionError("the last attempt returns or raises")
 
     def _on_reply(self, kind: str, payload: bytes) -> Any:

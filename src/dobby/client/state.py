@@ -64,7 +64,7 @@ def _write(folder: str, name: str, content: str) -> None:
                 return
     except FileNotFoundError:
         os.makedirs(folder, 0o700, exist_ok=True)
-    temp = f"{folder}/.{name}.{os.getpid()}"
+    temp = f"{folder}/.{os.urandom(4).hex()}"
     with open(temp, "w") as file:
         file.write(content)
     os.replace(temp, path)

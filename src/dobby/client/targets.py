@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 
-from dobby import config
 from dobby.client import asking, state
 from dobby.core import names
 from dobby.core.errors import DobbyError, NotFound, UsageError
@@ -178,13 +176,3 @@ def enter_command(agent: Agent, path: str) -> str:
         'd=${DOBBY_HOME:-$HOME/.dobby}; a="$d/agent/' + agent.digest + '"; IFS= read -r p <"$a/python"; '
         'exec "$p" -I -S "$a/enter.py" ' + os.fsencode(path).hex()
     )
-
-
-def earliest(since: str | None) -> str:
-    """`since` as the beginning of an ISO 8601 time: given as such, or as an age ("2d")."""
-    if not since:
-        return ""
-    if len(since) >= 4 and since[:4].isdigit():
-        return since
-    age = config.parse_duration_s(since)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - age))
