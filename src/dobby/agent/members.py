@@ -66,7 +66,7 @@ def _look(scope: Scope, seen: dict[int, str]) -> _Look:
     """The members now. `seen` maps the pids of those found before to their start times; they stay
     members, and so do their children, whoever has become their parent since."""
     table = processes.table()
-    roots = [p.pid for p in table if seen.get(p.pid) == p.started]
+    roots = [p.pid for p in table if p.pid in seen and processes.same_start(seen[p.pid], p.started)]
     found = {p.pid: p for p in table if p.pid in roots}
     never = {os.getpid()}
     if scope.root is not None and processes.is_alive(scope.root):

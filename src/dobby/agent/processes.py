@@ -22,7 +22,8 @@ PROC = "/proc"
 class Identity(Record):
     """One process for ever: pids are used again, these four together are not.
 
-    `started` is the kernel's start time (clock ticks since boot; lstart of ps elsewhere)."""
+    `started` is the kernel's start time: clock ticks since boot, elsewhere seconds since 1970
+    with an "s" behind; compare it by `same_start`."""
 
     pid: int
     started: str
@@ -60,12 +61,20 @@ def look(pid: int) -> Optional[Process]:
     return next((p for p in table() if p.pid == pid), None)
 
 
+def same_start(one: str, other: str) -> bool:
+    """Whether two start times are of one process. Where ps told them they may be a second apart:
+    some reckon them from the uptime anew each time."""
+    if one == other:
+        return True
+    return one.endswith("s") and other.endswith("s") and abs(int(one[:-1]) - int(other[:-1])) <= 1
+
+
 def is_alive(who: Identity) -> bool:
     """Whether that very process lives. The caller has checked that it is of this machine."""
     if who.boot != clock.boot_id():
         return False
     found = look(who.pid)
-    return found is not None and found.started == who.started
+    return found is not None and same_start(found.started, who.started)
 
 
 def table() -> list[Process]:
@@ -102,7 +111,7 @@ def _ask_ps() -> list[Process]:
     from dobby.agent import spawn
 
     argv = ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart=,comm="]
-    env = {"PATH": "/bin:/usr/bin", "LC_ALL": "C"}
+    env = {"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC"}
     _, out, _ = spawn.capture(argv, cwd="/", env=env)
     found = []
     for line in out.decode("utf-8", "replace").splitlines():
@@ -116,11 +125,19 @@ def _ask_ps() -> list[Process]:
                     pid=int(words[0]),
                     parent=int(words[1]),
                     group=int(words[2]),
-                    started=" ".join(words[4:9]),
+                    started=_seconds(words[4:9]),
                     name=name,
                 )
             )
     return found
+
+
+def _seconds(lstart: list[str]) -> str:
+    """ps's "Mon Jan 2 03:04:05 2006", in UTC, as a `started`."""
+    import calendar
+    import time
+
+    return f"{calendar.timegm(time.strptime(' '.join(lstart), '%a %b %d %H:%M:%S %Y'))}s"
 
 
 def environment_holds(pid: int, entry: bytes) -> bool:
@@ -190,7 +207,7 @@ def is_of_here(who: Identity) -> bool:
 
 def _is_same(process: Any) -> bool:
     found = look(process.pid)
-    return found is not None and found.started == process.started
+    return found is not None and same_start(found.started, process.started)
 
 
 def _kill(pid: int, number: int) -> bool:
