@@ -112,7 +112,7 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path) -> None:
 
 
 def test_what_dobby_starts_on_this_machine_carries_the_mark() -> None:
-    agent = transport.Local(os.environ).start()
+    agent = transport.Local(os.environ).start(subprocess.DEVNULL)
     try:
         assert agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])]
     finally:

@@ -144,7 +144,7 @@ def _state(sources: list[tuple[str, str]]) -> str:
 
 
 def _write(path: str, data: bytes) -> None:
-    temp = f"{path}.{os.getpid()}"
+    temp = f"{path}.{os.urandom(4).hex()}"
     with open(temp, "wb") as file:
         file.write(data)
     os.replace(temp, path)

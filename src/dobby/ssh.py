@@ -146,6 +146,10 @@ class Ssh:
             refused=refused,
         )
 
+    def abandon(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()  # our ssh alone; the host's end lives on
+        process.wait()
+
     def shell(self, command: str) -> int:
         self.connect()
         argv = [*self._argv(), "-t", "--", self._destination, f"exec /bin/sh -c '{command}'"]

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
             """Why a session ended without a last reply: what its stderr gave, its exit code, and
             whether the host's sh had answered. `details` are those of `ended`."""
 
+        def abandon(self, process: subprocess.Popen[bytes]) -> None:
+            """Leave a session that does not end; the agent ends when it has done its work."""
+
         def shell(self, command: str) -> int:
             """Run `command`, text without a user's words or a ', on this terminal: its exit code."""
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 _SAID_BYTES = 65536
+_PARTING_S = 2.0
 
 
 def ended(
@@ -96,7 +100,7 @@ class Session:
                     result = self._converse(process, on_reply, watchdog)
                 return self._failed(process, errors, watchdog.barked) if result is None else result
             finally:
-                _end(process)
+                _end(process, self._transport)
         finally:
             os.close(errors)
 
@@ -248,7 +252,7 @@ def _exit_code(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], way: Transport) -> None:
     """Close our ends; the agent sees that its caller has gone. Its exit code says nothing."""
     for pipe in (process.stdin, process.stdout):
         try:
@@ -257,10 +261,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except BrokenPipeError:
             continue
     try:
-        process.wait(2)
+        process.wait(_PARTING_S)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        way.abandon(process)
 
 
 # --- this machine -------------------------------------------------------------------------
@@ -303,6 +306,12 @@ class Local:
         why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
         message = f"the agent on this machine ended without an answer: {why}"
         return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
+
+    def abandon(self, process: subprocess.Popen[bytes]) -> None:
+        """Not killed: it may be just starting a run that it has accepted."""
+        from threading import Thread
+
+        Thread(target=process.wait, daemon=True).start()
 
     def shell(self, command: str) -> int:
         return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
