@@ -86,6 +86,27 @@ def chain() -> None:
             os._exit(0)
 
 
+def hydra() -> None:
+    """As `chain`, and each successor in a session of its own, nameless: no group to kill, no
+    environment to find, never there when one looks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    note()
+    if os.fork():
+        sleep()
+    os.environ.clear()
+    while True:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+
+
+def nameless() -> None:
+    """One process, with an empty environment and no descriptors."""
+    note()
+    os.closerange(0, 256)
+    os.execve("/bin/sleep", ["sleep", "300"], {})
+
+
 def jailer() -> None:
     """Stops its own wrapper, which then can tell nobody of anything."""
     note()

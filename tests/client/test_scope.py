@@ -6,15 +6,13 @@ What is proved is our own part: how it is called, what it inherits, and what fol
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.client.carried import Carried, kill, launch, touch, until_open
-from tests.conftest import Host
+from tests.client.carried import kill, touch, until_open
+from tests.client.scopes import Scoped, make_scoped
 
 import dobby
-from dobby import Client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,20 +34,6 @@ exit 1
 """
 
 
-class Scoped:
-    """This machine with a stand-in for systemd-run, and a private socket's name where it looks."""
-
-    def __init__(self, home: Path, client: Client, host: Host) -> None:
-        self.home, self.client, self.host = home, client, host
-
-    def argv(self) -> list[str]:
-        with open(self.home / "systemd-run.argv") as file:
-            return file.read().splitlines()
-
-    def launch(self, command: str, **options: Any) -> Carried:
-        return launch(self.client, self.host, command, **options)
-
-
 @pytest.fixture
 def script() -> str:
     return STAND_IN
@@ -59,16 +43,8 @@ def script() -> str:
 def scoped(
     isolated: Path, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> Scoped:
-    runtime, programs = tmp_path / "run", tmp_path / "bin"
-    (runtime / "systemd").mkdir(parents=True)
-    (runtime / "systemd" / "private").touch()
-    programs.mkdir()
-    (programs / "systemd-run").write_text(script)
-    (programs / "systemd-run").chmod(0o755)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("TOKEN", CANARY)
-    return Scoped(isolated, Client(cwd=repo.path), Host("local", str(isolated / ".dobby")))
+    return make_scoped(isolated, repo, tmp_path, monkeypatch, script)
 
 
 def test_a_run_in_its_scope(scoped: Scoped) -> None:

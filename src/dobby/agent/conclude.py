@@ -145,7 +145,7 @@ def proven_end(stored: Stored) -> Optional[tuple[Record, Optional[float]]]:
         return _recorded(stored) or (st.Rebooted(), None)
     if wrapper and processes.is_alive(wrapper):
         return _recorded(stored)
-    scope = members.scope_of(stored.run, wrapper)
+    scope = members.scope_of(stored.run, wrapper, stored.cgroup())
     if wrapper is None:
         members.end(scope, 0.0)
     elif not _recorded(stored) and members.find(scope):

@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from dobby.agent import processes
+from dobby.agent import cgroups, processes
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -25,28 +25,33 @@ _LOCK = re.compile(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z|/steward[^/
 
 class Scope(Record):
     """What tells a run's processes: its id in their environment, or descent from `root`: the
-    wrapper, or the supervisor while it prepares. The root itself is not counted.
+    wrapper, or the supervisor while it prepares; or that they are in its `cgroup`, where it has
+    one. The root itself is not counted.
 
     `own_locks` are the real paths of the run's and its label's locks."""
 
     run_id: str
     root: Optional[Identity]
     own_locks: frozenset[str]
+    cgroup: str = ""
 
 
 class _Look(Record):
-    """One look at the process table. `groups` are process groups that hold nothing but members."""
+    """One look at the process table. `groups` are process groups that hold nothing but members;
+    `cgroup` is the run's where that holds nothing else either."""
 
     members: list[Process]
     groups: frozenset[int]
+    cgroup: str
 
 
-def scope_of(run: layout.Run, root: Optional[Identity]) -> Scope:
+def scope_of(run: layout.Run, root: Optional[Identity], cgroup: str = "") -> Scope:
     """The scope of a run whose wrapper, if it has one yet, is `root`."""
     return Scope(
         run_id=run.run_id,
         root=root,
         own_locks=frozenset(map(os.path.realpath, (run.lock, run.job.lock))),
+        cgroup=cgroup,
     )
 
 
@@ -73,16 +78,22 @@ def _look(scope: Scope, seen: dict[int, str]) -> _Look:
         never.add(scope.root.pid)
         roots.append(scope.root.pid)
     _descend(scope, roots, table, found, never)
+    fenced = cgroups.processes(scope.cgroup) if scope.cgroup else set()
+    never.update(pid for pid in fenced - set(found) if is_other_run(pid, scope.own_locks))
     entry = b"DOBBY_RUN_ID=" + scope.run_id.encode()
     for process in table:
         if process.pid in found or process.pid in never:
             continue
-        if processes.environment_holds(process.pid, entry):
+        if process.pid in fenced or processes.environment_holds(process.pid, entry):
             found[process.pid] = process
     foreign = {process.group for process in table if process.pid not in found}
     groups = {process.group for process in found.values()} - foreign
     seen.update((process.pid, process.started) for process in found.values())
-    return _Look(members=list(found.values()), groups=frozenset(groups))
+    return _Look(
+        members=list(found.values()),
+        groups=frozenset(groups),
+        cgroup="" if fenced & never else scope.cgroup,
+    )
 
 
 def _descend(
@@ -148,6 +159,8 @@ def _await_end(
         if empty == proofs or (left and time.monotonic() >= deadline):
             return left
         if kill:
+            if look.cgroup:
+                cgroups.kill(look.cgroup)
             for group in look.groups:
                 processes.kill_group(group)
             for process in look.members:

@@ -10,7 +10,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Optional
 
 NOT_STARTED = 127
@@ -38,13 +38,14 @@ def spawn(
     stdin: Optional[int] = None,
     keep: Sequence[int] = (),
     group: bool = False,
+    before_exec: Optional[Callable[[], object]] = None,
 ) -> int:
     """The pid of `argv` (first word looked up in env's PATH). stdin is /dev/null unless given.
 
     Descriptors in `keep` are inherited, all others above 2 are close-on-exec already
     (PEP 446). `group`: it leads a process group of its own, so that its `kill 0` reaches
-    nothing of ours. What keeps the program from starting is said on its stderr, exit 127.
-    Raises OSError where there can be no further process."""
+    nothing of ours. `before_exec` is called in the new process. What keeps the program from
+    starting is said on its stderr, exit 127. Raises OSError where there can be no further process."""
     pid = os.fork()
     if pid:
         return pid
@@ -58,6 +59,8 @@ def spawn(
         for fd in keep:
             os.set_inheritable(fd, True)
         os.chdir(cwd)
+        if before_exec:
+            before_exec()
         os.execvpe(argv[0], list(argv), dict(env))
     except BaseException as error:
         os.write(2, f"{argv[0]}: {error}\n".encode("utf-8", "replace"))

@@ -89,7 +89,7 @@ def _stop_unheld(run: layout.Run, grace_s: float) -> Stored:
     if stored is None:
         raise DobbyError(f"run {run.run_id} is gone")
     if stored.final is None:
-        scope = members.scope_of(run, stored.wrapper())
+        scope = members.scope_of(run, stored.wrapper(), stored.cgroup())
         if members.find(scope):
             stop = store.read_stop(run) or {}
             store.tell(run, ev.STOPPING, by=stop.get("by", ""), reason=stop.get("reason", "stop"))
@@ -102,7 +102,7 @@ def _stop_unheld(run: layout.Run, grace_s: float) -> Stored:
 
 def _end_leftovers(stored: Stored, grace_s: float) -> None:
     """What a final run left behind; its wrapper has ended too afterwards, and freed the label."""
-    scope = members.scope_of(stored.run, stored.wrapper())
+    scope = members.scope_of(stored.run, stored.wrapper(), stored.cgroup())
     if members.find(scope):
         _check_gone(stored.run, members.end(scope, grace_s))
 

@@ -56,6 +56,10 @@ class Stored(Record):
     def wrapper(self) -> Optional[Identity]:
         return self._last("wrapper")
 
+    def cgroup(self) -> str:
+        """The directory of the command's own cgroup, "" where it has none."""
+        return next((str(e.get("cgroup", "")) for e in self.events if e["kind"] == ev.STARTED), "")
+
     def _last(self, field: str) -> Optional[Identity]:
         return _last_identity(self.events, field)
 

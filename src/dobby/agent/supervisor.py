@@ -9,6 +9,7 @@ import time
 import traceback
 
 from dobby.agent import (
+    cgroups,
     clock,
     conclude,
     durable,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
     from dobby.agent.charge import Charge
+    from dobby.agent.members import Scope
     from dobby.core import layout
 
 LOOK_AGAIN_S = 0.5  # where nobody tells of the command's end: its wrapper was killed
@@ -170,6 +172,7 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     """Start the wrapper, record it, let it go, and stay until the command's end is recorded."""
     run = charge.run
     offset = os.lseek(log_fd, 0, os.SEEK_END)
+    command = command.replace(cgroup=cgroups.divide(run.run_id))
     try:
         pid, go, told = wrapper.start(
             run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,)
@@ -177,12 +180,12 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     except OSError as error:
         return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
     who = processes.identify(pid)
-    store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset)
+    store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset, cgroup=command.cgroup)
     os.write(go, b"g")
     try:
         os.close(go)
         os.close(log_fd)
-        return Watch(charge, wake, who, told).until_end()
+        return Watch(charge, wake, members.scope_of(run, who, command.cgroup), told).until_end()
     except Exception:
         # The command lives, so nothing may be concluded: once we are dead the run's lock is free,
         # and whoever comes next goes by what the wrapper has recorded.
@@ -194,9 +197,8 @@ class Watch:
     """Sleeps until the wrapper tells of the command's end, without a wake-up in between; a stop
     or the timeout ends the command."""
 
-    def __init__(self, charge: Charge, wake: Wake, who: processes.Identity, told: int) -> None:
-        self._charge, self._wake, self._told = charge, wake, told
-        self._scope = members.scope_of(charge.run, who)
+    def __init__(self, charge: Charge, wake: Wake, scope: Scope, told: int) -> None:
+        self._charge, self._wake, self._scope, self._told = charge, wake, scope, told
         self._poll = select.poll()
         self._poll.register(told, select.POLLIN)
         self._poll.register(wake.fd, select.POLLIN)
@@ -241,7 +243,7 @@ class Watch:
         """The wrapper was killed: its children are ours now, and nobody tells of the end."""
         self._poll.unregister(self._told)
         self._vanished = True
-        self._scope = members.scope_of(self._charge.run, processes.identify(os.getpid()))
+        self._scope = self._scope.replace(root=processes.identify(os.getpid()))
 
     def _proof(self) -> Optional[tuple[Record, Optional[float]]]:
         ended = store.read_exit(self._charge.run)

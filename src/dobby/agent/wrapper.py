@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from dobby.agent import clock, durable, members, processes, spawn
+from dobby.agent import cgroups, clock, durable, members, processes, spawn
 from dobby.core import layout
 from dobby.core import status as st
 from dobby.core.record import Record
@@ -27,11 +27,12 @@ _STEP_S = 0.005
 
 
 class Command(Record):
-    """What to start: `argv` in `cwd` with `env` whole."""
+    """What to start: `argv` in `cwd` with `env` whole, in `cgroup` where the run has one."""
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
+    cgroup: str = ""
 
 
 def start(
@@ -88,8 +89,9 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
             stderr=log_fd,
             keep=(label_fd,),
             group=True,
+            before_exec=(lambda: _enter(command.cgroup)) if command.cgroup else None,
         )
-        cause = _await(pid)
+        cause = _proved(_await(pid), command.cgroup)
     except OSError as error:
         cause = st.Internal(message=f"the command could not be started: {error.strerror}")
     content = {
@@ -113,6 +115,19 @@ def _await(pid: int) -> Record:
         ended, status = os.wait()
         if ended == pid:
             return cause_of(os.waitstatus_to_exitcode(status))
+
+
+def _enter(cgroup: str) -> None:
+    try:
+        cgroups.enter(cgroup)
+    except OSError as error:  # the command's descent still tells whose it is
+        os.write(2, f"[dobby] not in its cgroup: {error}\n".encode())
+
+
+def _proved(cause: Record, cgroup: str) -> Record:
+    """The cause, being out of memory where SIGKILL (a shell's 137) came and the cgroup proves it."""
+    killed = cause in (cause_of(-signal.SIGKILL), st.Exit(code=128 + signal.SIGKILL))
+    return st.OutOfMemory() if killed and cgroups.was_out_of_memory(cgroup) else cause
 
 
 def cause_of(code: int) -> Record:
