@@ -157,11 +157,11 @@ def host(request: pytest.FixtureRequest, isolated: Path, monkeypatch: pytest.Mon
     for name, value in sshd.env.items():
         monkeypatch.setenv(name, value)
     home = f"{sshd.home}/.dobby"
-    _empty(home)
+    empty(home)
     return Host(sshd.destination, home, sshd)
 
 
-def _empty(home: str) -> None:
+def empty(home: str) -> None:
     """Remove what earlier tests left in dobby's directory, apart from its agents."""
     if not os.path.isdir(home):
         return

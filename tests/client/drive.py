@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
-
-from dobby import Client
 
 if TYPE_CHECKING:
     from tests.conftest import Host
 
     import dobby
+    from dobby import Client
 
 
 def launch(client: Client, host: Host, command: str, revision: str = "main", **options: Any) -> dobby.Run:
@@ -53,3 +53,17 @@ def doctor(host: Host, module: str, text: str) -> None:
 def remove_agents(host: Host) -> None:
     for agent in agents(host):
         shutil.rmtree(agent)
+
+
+def masters(runtime: str) -> list[int]:
+    """ssh's masters whose socket lies in this runtime directory."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"ControlPath={runtime}/.* -N "], capture_output=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def at_work(host: Host) -> list[str]:
+    """Pids of the agents that serve a verb on this host; other tests' are on this machine too."""
+    listed = host.run(["pgrep", "-x", "-a", "dobby-agent"], check=False).decode("utf-8", "replace")
+    return [line.split()[0] for line in listed.splitlines() if f" {host.home} " in line]

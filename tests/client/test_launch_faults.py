@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.client.drive import doctor, finished, launch, output, remove_agents, run_ids
+from tests.client.drive import at_work, doctor, finished, launch, output, remove_agents, run_ids
 from tests.client.faulty_ssh import FaultySsh
 from tests.wait import until
 
@@ -54,10 +54,10 @@ class Far:
 def far(
     repo: Repo, sshd: Sshd, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Far:
-    from tests.conftest import Host, _empty
+    from tests.conftest import Host, empty
 
     home = f"{sshd.home}/.dobby"
-    _empty(home)
+    empty(home)
     ssh = FaultySsh(sshd, str(tmp_path / "faulty"))
     monkeypatch.setenv("DOBBY_SSH", ssh.program)
     monkeypatch.setattr("dobby.client.launching.PAUSE_S", 0.01)
@@ -221,14 +221,8 @@ def test_ctrl_c_before_acceptance_starts_nothing(
     process = _interrupted_launch(repo, host, reached)
     assert process.communicate(timeout=30)[0] == b"given up: nothing was started\n"
     host.run(["touch", gate])
-    until(lambda: not _agents(host))
+    until(lambda: not at_work(host))
     assert "r-4" not in run_ids(client, host)
-
-
-def _agents(host: Host) -> list[str]:
-    """Agents at work for a verb, on the host."""
-    argv = ["pgrep", "-x", "dobby-agent", "-a"]
-    return [line for line in host.run(argv, check=False).decode().splitlines() if host.home in line]
 
 
 def test_ctrl_c_after_acceptance_says_that_it_runs(

@@ -72,7 +72,7 @@ def test_the_working_tree_travels_as_it_stands(client: Client, host: Host, repo:
 
 def test_a_command_arrives_byte_for_byte(client: Client, host: Host) -> None:
     word = "a'b\"c$(touch x)`y`\\n\t\udcff;&|<>*"
-    run = launch(client, host, "printf %s \"$WORD\"", env=[f"WORD={word}"])
+    run = launch(client, host, 'printf %s "$WORD"', env=[f"WORD={word}"])
     said = bytearray()
     client.logs(run.label, said.extend, host=host.name, follow=True)
     assert bytes(said) == os.fsencode(word)
@@ -158,9 +158,7 @@ def test_two_clients_at_one_instant(repo: Repo, host: Host) -> None:
 def test_queued_runs_come_in_their_order(client: Client, host: Host) -> None:
     gate = f"{host.home}/gate"
     first = launch(client, host, f"until [ -e {gate} ]; do sleep 0.02; done; echo 1 >> {gate}")
-    others = [
-        launch(client, host, f"echo {n} >> {gate}", if_running="queue").run_id for n in (2, 3, 4)
-    ]
+    others = [launch(client, host, f"echo {n} >> {gate}", if_running="queue").run_id for n in (2, 3, 4)]
     rows = {r["run_id"]: r for r in client.ps(host=host.name).runs}
     assert [rows[r]["status"] for r in others] == ["queued"] * 3
     assert rows[first.run_id]["status"] in ("preparing", "running")

@@ -165,7 +165,10 @@ def test_an_empty_table_is_its_header() -> None:
             {
                 "status": "failed",
                 "cause": {
-                    "kind": "environment", "step": "environment", "code": 1, "tail": "No solution",
+                    "kind": "environment",
+                    "step": "environment",
+                    "code": 1,
+                    "tail": "No solution",
                     "command": "/opt/bin/uv sync --frozen /long/path",
                 },
             },
