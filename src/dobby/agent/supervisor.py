@@ -185,7 +185,7 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     try:
         os.close(go)
         os.close(log_fd)
-        return Watch(charge, wake, members.scope_of(run, who, command.cgroup), told).until_end()
+        return Vigil(charge, wake, members.scope_of(run, who, command.cgroup), told).until_end()
     except Exception:
         # The command lives, so nothing may be concluded: once we are dead the run's lock is free,
         # and whoever comes next goes by what the wrapper has recorded.
@@ -193,7 +193,7 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
         os._exit(1)
 
 
-class Watch:
+class Vigil:
     """Sleeps until the wrapper tells of the command's end, without a wake-up in between; a stop
     or the timeout ends the command."""
 
@@ -205,7 +205,7 @@ class Watch:
         limit = charge.request.timeout_s
         self._deadline = None if limit is None else time.monotonic() + limit
         self._vanished = False  # the wrapper, before it told of the end
-        self._stopping = False
+        self._stop: Optional[dict[str, Any]] = None  # as it was asked for
         self._survivors = ""
 
     def until_end(self) -> Outcome:
@@ -217,16 +217,19 @@ class Watch:
                 self._wake.drain()
             if said == b"":
                 self._go_on_alone()
-            if said == wrapper.ENDED or (said == wrapper.LEFT_BEHIND and not self._stopping):
+            if said == wrapper.ENDED or (said == wrapper.LEFT_BEHIND and not self._stop):
                 return self._ended(said)
-            self._end_if_asked()
+            try:
+                self._end_if_asked()
+            except OSError:  # no descriptor, or no process for a look at them: once more, then
+                traceback.print_exc()
             proved = self._proof() if self._vanished else None
             if proved is not None:
                 return Outcome(cause=proved[0], duration_s=proved[1], shared=True)
 
     def _rest_ms(self) -> Optional[int]:
         rest = [] if self._deadline is None else [max(0.0, self._deadline - time.monotonic())]
-        if self._vanished:
+        if self._vanished or self._stop:
             rest.append(LOOK_AGAIN_S)
         return min(LONGEST_POLL_MS, int(min(rest) * 1000) + 1) if rest else None
 
@@ -253,13 +256,12 @@ class Watch:
 
     def _end_if_asked(self) -> None:
         run, request = self._charge.run, self._charge.request
-        stop = self._time_out() or store.read_stop(run)
-        if stop is None:
-            return
-        if not self._stopping:
-            self._stopping = True
-            store.tell(run, ev.STOPPING, by=stop["by"], reason=stop["reason"])
-        grace_s = stop["grace_s"]
+        if self._stop is None:
+            self._stop = self._time_out() or store.read_stop(run)
+            if self._stop is None:
+                return
+            store.tell(run, ev.STOPPING, by=self._stop["by"], reason=self._stop["reason"])
+        grace_s = self._stop["grace_s"]
         left = members.named(members.end(self._scope, request.grace_s if grace_s is None else grace_s))
         if left and left != self._survivors:
             self._survivors = left
