@@ -77,6 +77,8 @@ def check_given(revision: str, command: str, flags: Mapping[str, Any], given: Ma
     check_revision(revision)
     if not command.strip():
         raise UsageError("the command is empty")
+    if "\0" in command:
+        raise UsageError("the command holds a NUL byte, which no program can be given")
     if flags.get("label") is not None:
         names.check_name(flags["label"], "label")
     if given.get("run_id"):

@@ -106,8 +106,8 @@ class Client:
         Busy when the label is held."""
         flags = {key: value for key, value in options.items() if key not in asking.GIVEN}
         given = asking.check_given(revision, command, flags, options)
-        settings, hosts = self._here()
-        hosts.transport(flags.get("host") or settings.host)  # refuses what is no destination
+        early = asking.options_of(self._environ, flags, {}, revision)  # refuses what is wrong in itself
+        self._hosts().transport(early.host)
         source = self._source(revision, flags, given)
         chosen = asking.options_of(self._environ, flags, source.files, revision)
         for warning in chosen.warnings:
