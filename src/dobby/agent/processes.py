@@ -6,6 +6,7 @@ process is told by its start time alone; see docs/platforms.md for what is weake
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -50,7 +51,7 @@ def identify(pid: int) -> Identity:
     """The identity of a living process of this machine. Raises ProcessLookupError."""
     found = look(pid)
     if found is None:
-        raise ProcessLookupError(pid)
+        raise ProcessLookupError(errno.ESRCH, "no such process", str(pid))
     return Identity(pid=pid, started=found.started, boot=clock.boot_id(), machine=clock.machine_id())
 
 

@@ -181,9 +181,8 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
         return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
     who = processes.identify(pid)
     store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset, cgroup=command.cgroup)
-    os.write(go, b"g")
     try:
-        os.close(go)
+        wrapper.let_go(go)
         os.close(log_fd)
         return Vigil(charge, wake, members.scope_of(run, who, command.cgroup), told).until_end()
     except Exception:

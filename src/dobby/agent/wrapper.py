@@ -67,6 +67,12 @@ def start(
         os._exit(0)
 
 
+def let_go(go: int) -> None:
+    """Tell the wrapper to start the command. One that was killed is noticed by its silence."""
+    _tell(go, b"g")
+    os.close(go)
+
+
 def _become_wrapper() -> None:
     """A session and a process group of our own, away from what signals the command's."""
     os.setsid()
@@ -177,8 +183,8 @@ def _any_left(own_locks: frozenset[str]) -> bool:
     return any(p.parent == me and not members.is_other_run(p.pid, own_locks) for p in processes.table())
 
 
-def _tell(told_w: int, what: bytes) -> None:
+def _tell(fd: int, what: bytes) -> None:
     try:
-        os.write(told_w, what)
-    except BrokenPipeError:  # the supervisor is gone; exit.json speaks
+        os.write(fd, what)
+    except BrokenPipeError:  # the other one is gone; what is recorded speaks
         return
