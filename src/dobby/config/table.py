@@ -7,7 +7,7 @@ from dobby.core.errors import UsageError
 from dobby.core.record import Record
 from dobby.core.request import IF_RUNNING, check_inside, check_variable
 from dobby.core.settings import did_you_mean, parse_duration_s, read_count, read_string, read_strings
-from dobby.core.status import FINALS
+from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROJECT, USER = "project", "user"
-NOTICE_KINDS = ("started", *FINALS, "stalled")
 
 
 class HostEntry(Record):
