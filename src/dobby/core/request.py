@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 
 from dobby.core import names
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
-from dobby.core.status import NOTICE_KINDS
 from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
@@ -17,14 +15,12 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 SCHEMA = 1
-_ADDRESS = re.compile(r"[^\s\x00-\x20\x7f-\x9f@<>()\[\],;:\\\"]+@[A-Za-z0-9._-]+\Z")
 IF_RUNNING = ("refuse", "queue", "replace")
 
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
     *("run_id", "user", "client", "email", "notify_on", "restart_of", "force"),
     *("subject", "tags", "roots", "modules", "object_format"),
-    *("email", "notify_on"),
 )
 
 
@@ -47,8 +43,6 @@ class Request(Record):
     `roots` are the ids of the repository's root commits (empty where they cannot be known).
     `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
     `notify` are addresses and names of channels that are told beside the team's.
-    `notify` are addresses and names of channels to tell beside the team's; `email` is the owner's
-    own address ("" is none), told of the kinds `notify_on`.
     """
 
     run_id: str
@@ -136,10 +130,6 @@ def check_request(request: Request) -> Request:
         names.check_who(who)
     if request.email and not names.is_address(request.email):
         raise UsageError(f"{names.shown(request.email)} is no address for mail")
-    if request.email:
-        check_address(request.email)
-    for who in request.notify:
-        check_address(who) if "@" in who else names.check_name(who, "channel")
     if not request.command.strip():
         raise UsageError("the command is empty")
     if "\0" in request.command + request.setup:
@@ -169,14 +159,6 @@ def check_inside(path: str, what: str) -> str:
             f"{what} {names.shown(path)} leaves the checkout", "give a path relative to its top"
         )
     return path
-
-
-def check_address(text: str) -> str:
-    """An e-mail address that is one: nothing in it could name a second, or begin another header.
-    Raises UsageError."""
-    if len(text) > 254 or not _ADDRESS.match(text):
-        raise UsageError(f"{names.shown(text)} is no e-mail address", "write it as name@example.org")
-    return text
 
 
 def check_variable(name: str) -> str:
