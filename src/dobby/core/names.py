@@ -30,7 +30,7 @@ def check_name(text: str, what: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether mail can be sent to `text`: one plain address, such as ann@example.org."""
-    return bool(_ADDRESS.match(text)) and not text.startswith("-")
+    return bool(_ADDRESS.match(text)) and len(text) <= 254 and not text.startswith("-")
 
 
 def check_who(text: str) -> str:
