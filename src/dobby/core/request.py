@@ -19,7 +19,7 @@ IF_RUNNING = ("refuse", "queue", "replace")
 
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
-    *("run_id", "user", "client", "restart_of", "force"),
+    *("run_id", "user", "client", "email", "notify_on", "restart_of", "force"),
     *("subject", "tags", "roots", "modules", "object_format"),
 )
 
