@@ -182,6 +182,7 @@ class Client:
             env_file=env_file,
             force=force,
             hosts=self._hosts(),
+            settings=self._here()[0],
             say=self._say,
         )
         return self._launch(asked, source, follower)

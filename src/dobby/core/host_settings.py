@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 FILE = "config.toml on the host"
+# Keys of channels that are secret, whatever the kind: never in argv, a list, a message.
+SECRET_KEYS = ("webhook", "token", "password", "url")
 
 
 class Channel(Record):
