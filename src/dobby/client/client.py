@@ -131,6 +131,7 @@ class Client:
     ) -> Run:
         from dobby.client.following import Reader
         from dobby.client.launching import Launch
+        from dobby.client.telling import say_who_is_told
 
         request = asked.request
         what = f"{request.label}: {request.revision} at {request.commit[:12]} on {asked.host}"
@@ -146,6 +147,8 @@ class Client:
             state.remember(self._environ, asked.host, run.project, run.label)
             if run.already:
                 self._say(f"already {run.row['status']}: this run was asked for before")
+            elif "audience" in answer:
+                say_who_is_told(self._environ, asked.host, answer["audience"], self._say)
             if follower:
                 follower.acknowledged(run)
 
