@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 STARTED, STALLED = "started", "stalled"
+BAD_NEWS = (st.Failed.name, st.TimedOut.name, st.Lost.name)
 
 
 # --- what a notice is, and what a channel answers -----------------------------------------------
@@ -228,10 +229,13 @@ def seconds_between(begin: str, end: str) -> Optional[float]:
 
 def make_notice(kind: str, row: dict[str, Any], at: str, log_path: str, **known: Any) -> Notice:
     """The notice of an event of the run that `row` shows. `log_path` is absolute, on the host;
-    `known` are Notice's other fields. A start is told as it was, also when the run is over."""
+    `known` are Notice's other fields. A start is told as it was, also when the run is over; a line
+    that looks like an error is one only where the run ended badly."""
     if kind in (STARTED, STALLED):
         over = ("exit_code", "cause", "finished_at", "duration_s")
         row = {**row, "status": st.Running.name, **dict.fromkeys(over)}
+    if kind not in BAD_NEWS:
+        known["error_line"] = ""
     return Notice(
         event_id=f"{row['run_id']}.{kind}",
         kind=kind,

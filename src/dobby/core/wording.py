@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MOST_OF_COMMAND = 1000
 GOOD, BAD, GOING = "good", "bad", "going"
-_BAD_NEWS = (st.Failed.name, st.TimedOut.name, st.Lost.name)
 
 
 def mood(notice: Notice) -> str:
@@ -30,7 +29,7 @@ def title(notice: Notice) -> str:
     run = notice.run
     label, lasted = one_line(str(run["label"])), _lasted(run)
     cause = short_cause(run.get("cause"))
-    in_brackets = f" ({cause})" if cause and notice.kind in _BAD_NEWS else ""
+    in_brackets = f" ({cause})" if cause and notice.kind in notices.BAD_NEWS else ""
     if notice.kind == notices.STARTED:
         return f"{label} started"
     if notice.kind == notices.STALLED:
@@ -97,11 +96,6 @@ def history(notice: Notice) -> str:
     if notice.environment_changed is None:
         return text
     return f"{text}; its environment {'has' if notice.environment_changed else 'has not'} changed since"
-
-
-def error_line(notice: Notice) -> str:
-    """The line that looks like the error, where the run ended badly."""
-    return harmless(notice.error_line) if notice.kind in _BAD_NEWS else ""
 
 
 def tail(notice: Notice) -> list[str]:
