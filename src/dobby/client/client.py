@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dobby.client.asking import Source
+    from dobby.client.channels import Channels
     from dobby.client.following import Follower, Reader
+    from dobby.client.host_book import HostBook
     from dobby.config import Options
 
 
@@ -96,6 +98,20 @@ class Client:
 
     def _hosts(self) -> Hosts:
         return self._here()[1]
+
+    @property
+    def hosts(self) -> HostBook:
+        """The hosts that the user has named: add, list, remove."""
+        from dobby.client.host_book import HostBook
+
+        return HostBook(self.settings, self._environ, self._say, self._interactive)
+
+    @property
+    def channels(self) -> Channels:
+        """Where a host's notices go: add, list, test, remove."""
+        from dobby.client.channels import Channels
+
+        return Channels(*self._here(), self._environ, self._say)
 
     def _targets(self) -> targets.Targets:
         options, hosts = self._here()

@@ -20,7 +20,7 @@ from dobby.core.toml import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, Optional
 
 FILE = "config.toml on the host"
@@ -120,6 +120,17 @@ def parse_channel(name: str, table: object) -> Channel:
     return Channel(name=name, settings=own, **values)
 
 
+def channel_table(kind: str, words: Mapping[str, str]) -> dict[str, Any]:
+    """The table of a channel from KEY=VALUE words: `on` is a list parted by commas, truth values
+    are "true" and "false", all else stays text."""
+    table: dict[str, Any] = {"kind": kind}
+    for key, text in words.items():
+        table[key] = {"true": True, "false": False}.get(text, text) if key in _TRUTH else text
+        if key == "on":
+            table[key] = [word.strip() for word in text.split(",") if word.strip()]
+    return table
+
+
 def _read_kinds(value: object) -> tuple[str, ...]:
     kinds = read_strings(value)
     for kind in kinds:
@@ -136,7 +147,7 @@ _CHANNEL_READERS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "log_lines": ("log_lines", read_boolean),
     "team": ("team", read_boolean),
 }
-CHANNEL_KEYS = tuple(_CHANNEL_READERS)
+_TRUTH = ("log_lines", "team")
 
 # key: (field, reader)
 _READERS: dict[str, tuple[str, Callable[[object], Any]]] = {

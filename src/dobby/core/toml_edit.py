@@ -104,7 +104,7 @@ def _checked(before: str, after: str, meant: dict[str, Any]) -> str:
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError("holds that table in a form that only a person can edit")
+        raise ValueError("that table has a form that only a person can edit")
     return after.replace("\n", "\r\n") if "\r\n" in before else after
 
 

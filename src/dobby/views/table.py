@@ -80,6 +80,42 @@ def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
     return Table(("SETTING", "VALUE", "FROM"), rows)
 
 
+def of_channels(channels: Sequence[Mapping[str, Any]]) -> Table:
+    """What `channel list` shows: of secrets the names alone."""
+    rows = []
+    for one in channels:
+        own = [f"{key}={_setting_of_channel(value)}" for key, value in one["settings"].items()]
+        own += [f"{key}=(secret)" for key in one["secrets"]]
+        told = "every run" if one["team"] else "whom names it"
+        least = f", from {duration_text(one['min_duration_s'])}" if one["min_duration_s"] else ""
+        lines = "yes" if one["log_lines"] else "no"
+        rows.append([one["name"], one["kind"], told, f"{_kinds(one['on'])}{least}", lines, " ".join(own)])
+    return Table(("CHANNEL", "KIND", "TOLD OF", "ON", "LOG LINES", "SETTINGS"), rows)
+
+
+def _setting_of_channel(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _kinds(on: Sequence[str]) -> str:
+    from dobby.core.status import NOTICE_KINDS
+
+    return "all" if set(on) == set(NOTICE_KINDS) else ", ".join(on) or "nothing"
+
+
+def of_hosts(hosts: Sequence[Mapping[str, Any]]) -> Table:
+    """What `host list` shows."""
+    rows = [
+        [
+            one["host"],
+            one["ssh"] or "this machine",
+            ", ".join(word for word in ("added", "used", "default") if one[word]) or NOTHING,
+        ]
+        for one in hosts
+    ]
+    return Table(("HOST", "DESTINATION", "KNOWN AS"), rows)
+
+
 def _bare_project(rows: Sequence[Mapping[str, Any]], here: str) -> str:
     projects = {_text(row, "project") for row in rows}
     return here or (projects.pop() if len(projects) == 1 else "")

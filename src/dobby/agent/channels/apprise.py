@@ -47,6 +47,10 @@ sys.exit(code)
 """
 
 
+def asks(settings: dict[str, Any]) -> tuple[str, ...]:
+    return ("url",)
+
+
 def check(settings: dict[str, Any]) -> None:
     answers.check_keys(settings, KEYS, "apprise")
     answers.split(answers.text(settings, "url"), "url")

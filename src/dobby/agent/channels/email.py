@@ -28,6 +28,21 @@ PATIENCE_S = 20.0
 _SENDMAIL_PLACES = "/usr/sbin:/usr/lib"  # seldom in an account's PATH
 
 
+def asks(settings: dict[str, Any]) -> tuple[str, ...]:
+    """A password only where there is a login."""
+    from urllib.parse import urlsplit
+
+    try:
+        return SECRETS if urlsplit(str(settings.get("smtp", ""))).username else ()
+    except ValueError:  # `check` says so
+        return ()
+
+
+def asks(settings: dict[str, Any]) -> tuple[str, ...]:
+    has_user = "@" in str(settings.get("smtp", "")).partition("://")[2]
+    return ("password",) if has_user else ()
+
+
 def check(settings: dict[str, Any]) -> None:
     answers.check_keys(settings, KEYS, "email")
     for key in ("password", "from"):

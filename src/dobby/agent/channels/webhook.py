@@ -21,6 +21,10 @@ _MOST_OF_ANSWER = 4096
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "dobby"}
 
 
+def asks(settings: dict[str, Any]) -> tuple[str, ...]:
+    return ("url",)
+
+
 def check(settings: dict[str, Any]) -> None:
     answers.check_keys(settings, KEYS, "webhook")
     answers.check_url(settings, "url")
