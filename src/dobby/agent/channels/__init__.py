@@ -11,6 +11,5 @@ Each has
 `memory` is a dict of JSON values, kept for this run and channel; `send` may change it. Raises
 `core.notices.Later` or `Refused`; neither holds a secret. May take a minute, and imports what is
 large only then: it is called in a process of its own. A kind that needs something installed has
-`prepare(home, env)` too, which returns what it found in one line, or raises DobbyError. One whose
-secrets depend on its other keys has `asks(settings)`: those of SECRETS that are still to be given.
+`prepare(home, env)` too, which returns what it found in one line, or raises DobbyError.
 """

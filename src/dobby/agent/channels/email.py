@@ -38,11 +38,6 @@ def asks(settings: dict[str, Any]) -> tuple[str, ...]:
         return ()
 
 
-def asks(settings: dict[str, Any]) -> tuple[str, ...]:
-    has_user = "@" in str(settings.get("smtp", "")).partition("://")[2]
-    return ("password",) if has_user else ()
-
-
 def check(settings: dict[str, Any]) -> None:
     answers.check_keys(settings, KEYS, "email")
     for key in ("password", "from"):

@@ -54,10 +54,6 @@ def asks(settings: dict[str, Any]) -> tuple[str, ...]:
     return ("token",) if "channel" in settings or "api" in settings else ("webhook",)
 
 
-def asks(settings: dict[str, Any]) -> tuple[str, ...]:
-    return ("token",) if "channel" in settings else ("webhook",)
-
-
 def check(settings: dict[str, Any]) -> None:
     answers.check_keys(settings, KEYS, "slack")
     if ("webhook" in settings) == ("token" in settings):
