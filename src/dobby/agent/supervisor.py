@@ -17,6 +17,7 @@ from dobby.agent import (
     members,
     processes,
     sandbox,
+    stewards,
     store,
     turn,
     variables,
@@ -67,6 +68,7 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     """The whole life of a run. `ready` is called once its first event is durable."""
     processes.name_self("dobby-run")
     wake, label = Wake(), Label(charge.label_fd)
+    guard = stewards.Guard(charge.run.home)
     try:
         outcome = _outcome(charge, wake, label, ready)
         wake.interrupts = False
@@ -75,7 +77,8 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     label.let_go(outcome.shared)  # before the run is seen to be final: the next may come at once
     stored = store.load(charge.run)
     if stored is not None:
-        conclude.conclude(stored, outcome.cause, outcome.duration_s)
+        conclude.conclude(stored, outcome.cause, outcome.duration_s, charge.values)
+    guard.close()
 
 
 def _outcome(charge: Charge, wake: Wake, label: Label, ready: Callable[[], Any]) -> Outcome:
@@ -177,7 +180,8 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     except OSError as error:
         return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
     who = processes.identify(pid)
-    store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset)
+    made = environment.fingerprint(run.job)
+    store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset, environment=made)
     os.write(go, b"g")
     try:
         os.close(go)

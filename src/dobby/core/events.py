@@ -5,7 +5,8 @@
 | queued     | supervisor {pid, started, boot, machine}; behind: the run id ahead of it   |
 | preparing  | supervisor: the label's lock is held from here on                          |
 | phase      | name, duration_s, note: one step of the preparation is done                |
-| started    | wrapper {pid, started, boot, machine}; log_offset: the job's bytes begin   |
+| started    | wrapper {pid, started, boot, machine}; log_offset: the job's bytes begin; |
+|            | environment: its fingerprint, another one for other recipes                |
 | stopping   | by, reason ("stop" or "timeout")                                           |
 | note       | text: anything worth telling, e.g. a child left behind                     |
 

@@ -1,11 +1,24 @@
-"""Accept a run and start its supervisor; acknowledged only when that lives."""
+"""Accept a run and start its supervisor; acknowledged only when that lives, and the steward."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from dobby.agent import admission, arrival, conclude, durable, locks, rows, start, stopping, store, turn
+from dobby.agent import (
+    admission,
+    arrival,
+    conclude,
+    durable,
+    locks,
+    outbox,
+    rows,
+    start,
+    stewards,
+    stopping,
+    store,
+    turn,
+)
 from dobby.agent.charge import Charge
 from dobby.core import notices, protocol
 from dobby.core import request as rq
@@ -72,6 +85,7 @@ def _launch(call: Call) -> dict[str, Any]:
     except _Twin:
         _await_start(run)
         return _answer(run, already=True)
+    outbox.add(run)
     values = call.args.get("values", {})
     _start(
         Charge(run=run, request=request, settings=settings, values=values, run_fd=run_fd, label_fd=label_fd)
@@ -141,6 +155,7 @@ def _await_start(run: layout.Run) -> None:
 
 
 def _answer(run: layout.Run, already: bool) -> dict[str, Any]:
+    stewards.ensure(run.home)
     stored = rows.look(run)
     if stored is None:
         raise DobbyError(f"run {run.run_id} was removed while it was being started")
