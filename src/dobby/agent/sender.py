@@ -22,6 +22,7 @@ from dobby.core.notices import Delivery, Later, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Optional
 
     from dobby.core.host_settings import Channel
@@ -31,9 +32,10 @@ MOST_S = 150.0  # for one delivery; a channel's own timeouts are shorter
 
 
 class Sender:
-    """The steward's end. `busy` while a delivery is under way."""
+    """The steward's end. `deadline` (monotonic) is there while a delivery is under way; `variables`
+    are the host's own: certificates, proxies."""
 
-    def __init__(self, home: str, channel: Channel) -> None:
+    def __init__(self, home: str, channel: Channel, variables: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         try:
             self._pid = os.fork()
@@ -43,6 +45,7 @@ class Sender:
             raise
         if self._pid == 0:
             try:
+                os.environ.update(variables, DOBBY_HOME=home)
                 _live(home, channel, theirs)
             finally:
                 os._exit(0)
@@ -51,10 +54,6 @@ class Sender:
         self._said = b""
         self.channel = channel
         self.deadline: Optional[float] = None
-
-    @property
-    def busy(self) -> bool:
-        return self.deadline is not None
 
     @property
     def fd(self) -> int:

@@ -36,13 +36,7 @@ _OF_THE_MESSAGE = (
     *("msg_too_long", "no_text", "invalid_arguments", "invalid_json", "json_not_object"),
 )
 # The first message cannot be changed (any more): the end becomes one of its own.
-_GONE = (
-    "message_not_found",
-    "cant_update_message",
-    "edit_window_closed",
-    "is_inactive",
-    "thread_not_found",
-)
+_GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
 
 
 class _Gone(Exception):

@@ -76,7 +76,7 @@ def _test(call: Call) -> dict[str, Any]:
         raise _unknown(call.args["name"], settings.channels)
     kind = load(channel.kind)
     kind.check(channel.settings)
-    os.environ.update(settings.variables)
+    os.environ.update(settings.variables, DOBBY_HOME=call.home)
     sent = [_send(kind, channel, to, call.args) for to in _places(channel, call.args.get("email", ""))]
     return {"channel": channel.name, "sent": sent}
 
