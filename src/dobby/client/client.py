@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.client import asking, state, targets
+from dobby.client import asking, people, state, targets
 from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
 from dobby.core.errors import DobbyError, Unreachable, UsageError
@@ -232,7 +232,7 @@ class Client:
         runs = [
             r
             for r in found.runs
-            if (not user or r["user"] == user)
+            if (not user or user in people.of_run(r))
             and (not status or r["status"] == status)
             and r["created_at"] >= earliest
         ]
