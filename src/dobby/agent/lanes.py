@@ -14,12 +14,12 @@ from dobby.core.delivered import FAILED, GIVEN_UP, SENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any, Optional
 
     from dobby.core import layout
     from dobby.core.delivered import Attempt
-    from dobby.core.host_settings import Channel
+    from dobby.core.host_settings import HostSettings
     from dobby.core.notices import Delivery
 
     Memory = dict[str, dict[str, Any]]
@@ -114,7 +114,7 @@ class Lanes:
         """Where answers come from."""
         return [lane.sender.fd for lane in self._lanes.values() if lane.sender and lane.under_way]
 
-    def post(self, letters: Iterable[Letter], channels: Mapping[str, Channel]) -> Optional[float]:
+    def post(self, letters: Iterable[Letter], settings: HostSettings) -> Optional[float]:
         """Give what is ready to channels that are free; when to come again, None where only an
         answer or a new letter can change anything."""
         queues: dict[str, list[Letter]] = {}
@@ -123,10 +123,13 @@ class Lanes:
                 queues.setdefault(letter.delivery.channel, []).append(letter)
         for name in queues:
             self._lanes.setdefault(name, _Lane())
-        again = [self._advance(lane, queues.get(n, []), channels.get(n)) for n, lane in self._lanes.items()]
+        again = [self._advance(lane, queues.get(n, []), settings, n) for n, lane in self._lanes.items()]
         return min((at for at in again if at is not None), default=None)
 
-    def _advance(self, lane: _Lane, queue: list[Letter], channel: Optional[Channel]) -> Optional[float]:
+    def _advance(
+        self, lane: _Lane, queue: list[Letter], settings: HostSettings, name: str
+    ) -> Optional[float]:
+        channel = settings.channels.get(name)
         if lane.sender and lane.under_way:
             return lane.sender.deadline
         first = min(_heads(queue), key=lambda letter: letter.ready_at, default=None)
@@ -140,7 +143,7 @@ class Lanes:
         if lane.sender and lane.sender.channel != channel:
             lane.close()
         try:
-            lane.sender = lane.sender or Sender(self._home, channel)
+            lane.sender = lane.sender or Sender(self._home, channel, settings.variables)
         except OSError as error:  # no further process: not an attempt
             print(f"no process to send with: {error}", file=sys.stderr)
             return time.monotonic() + delivered.FIRST_REST_S

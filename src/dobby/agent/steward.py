@@ -18,13 +18,12 @@ from dobby.agent.lanes import Lanes
 from dobby.agent.tracked import Tracked
 from dobby.core import layout
 from dobby.core.errors import DobbyError
+from dobby.core.host_settings import HostSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Optional
-
-    from dobby.core.host_settings import HostSettings
 
 LEAVE_S = 10.0  # after the last run is final and told
 DEAF_S = 1.0  # between looks where the system tells of nothing (macOS), or has no more watches
@@ -81,7 +80,7 @@ class Steward:
         while not self._bell.rung:
             self._look_where_due()
             letters = [letter for one in self._runs.values() for letter in one.letters.values()]
-            again = [self._lanes.post(letters, self._settings.channels if self._settings else {})]
+            again = [self._lanes.post(letters, self._settings or HostSettings())]
             again += [one.look_at for one in self._runs.values()]
             if self._runs:
                 idle_since = None
