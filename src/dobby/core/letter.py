@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 COLOURS = {wording.GOING: "#b7791f", wording.GOOD: "#2f855a", wording.BAD: "#c53030"}
 _MONO = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;white-space:pre-wrap"
-_BOX = f"{_MONO};background:#f6f8fa;border-radius:6px;padding:10px 12px;margin:4px 0 14px"
+_BOX = f"{_MONO};border-radius:6px;padding:10px 12px;margin:4px 0 14px;background:#f6f8fa"
+_RED_BOX = f"{_BOX.replace('#f6f8fa', '#fff5f5')};color:#9b2c2c"
 
 
 def compose(notice: Notice, sender: str, to: str, log_lines: bool) -> bytes:
@@ -100,8 +101,7 @@ def html(notice: Notice, log_lines: bool) -> str:
     rows = "\n".join(_row(name, text) for name, text in wording.facts(notice))
     parts = [title, f'<table style="border-collapse:collapse;margin-bottom:14px">\n{rows}\n</table>']
     if log_lines and notice.error_line:
-        box = f"{_BOX};background:#fff5f5;color:#9b2c2c"
-        parts += ["<div>The error, as it seems</div>", _box(notice.error_line, box)]
+        parts += ["<div>The error, as it seems</div>", _box(notice.error_line, _RED_BOX)]
     if log_lines and wording.tail(notice):
         parts += ["<div>Last lines of the log</div>", _box("\n".join(wording.tail(notice)), _BOX)]
     parts += ["<div>The whole log</div>", _box(notice.log_command, _BOX)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dobby.core import events as ev
 from dobby.core import status as st
+from dobby.core.harmless import harmless
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -234,17 +235,22 @@ def make_notice(kind: str, row: dict[str, Any], at: str, log_path: str, **known:
     if kind in (STARTED, STALLED):
         over = ("exit_code", "cause", "finished_at", "duration_s")
         row = {**row, "status": st.Running.name, **dict.fromkeys(over)}
-    if kind not in BAD_NEWS:
-        known["error_line"] = ""
+    known["tail"] = tuple(_line(line) for line in known.get("tail", ()))
+    known["error_line"] = _line(known.get("error_line", "")) if kind in BAD_NEWS else ""
     return Notice(
         event_id=f"{row['run_id']}.{kind}",
         kind=kind,
         at=at,
         run=row,
-        log_command=log_command(row),
-        ssh_command=ssh_command(str(row["host"]), log_path),
+        log_command=_line(log_command(row)),
+        ssh_command=_line(ssh_command(str(row["host"]), log_path)),
         **known,
     )
+
+
+def _line(text: str) -> str:
+    """Whatever a host is called or a job says: one line, and nothing in it steers a terminal."""
+    return harmless(text).replace("\n", " ")
 
 
 def log_command(row: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def facts(notice: Notice) -> list[tuple[str, str]]:
         ("Directory", one_line(str(run.get("dir") or "")) or "top of the checkout"),
         ("Duration", duration(run["duration_s"]) if run.get("duration_s") is not None else ""),
         ("Exit code", str(run["exit_code"]) if run.get("exit_code") is not None else ""),
-        ("Before", history(notice)),
+        ("History", history(notice)),
         ("Note", one_line(str(run.get("note") or ""), 400)),
     ]
     return [(name, text) for name, text in found if text]
@@ -100,7 +100,7 @@ def history(notice: Notice) -> str:
 
 def tail(notice: Notice) -> list[str]:
     """The last lines of the log; a start has none yet that would be worth telling."""
-    return [] if notice.kind == notices.STARTED else [harmless(line) for line in notice.tail]
+    return [] if notice.kind == notices.STARTED else list(notice.tail)
 
 
 def _who(run: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ def send(settings: dict[str, Any], notice: Notice, delivery: Delivery, memory: d
 
 def body(notice: Notice, log_lines: bool) -> str:
     """Short: what a phone shows, or a chat that knows no layout."""
-    wanted = ("Status", "Host", "Who", "Revision", "Command", "Directory", "Duration", "Before")
+    wanted = ("Status", "Host", "Who", "Revision", "Command", "Directory", "Duration", "History")
     lines = [f"{name}: {text}" for name, text in wording.facts(notice) if name in wanted]
     if log_lines and notice.error_line:
         lines.append(f"Error: {notice.error_line}")

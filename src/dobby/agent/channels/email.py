@@ -109,6 +109,8 @@ def _submit(settings: dict[str, Any], message: bytes, sender: str, to: str) -> s
     except smtplib.SMTPResponseException as error:
         raise Later(f"the server answered {error.smtp_code} {_said(error.smtp_error)}") from None
     except smtplib.SMTPException as error:
+        if isinstance(error.__context__, OSError):  # a time-out, in smtplib's disguise
+            raise answers.unreachable(error.__context__) from None
         raise Later(f"the server broke off ({type(error).__name__})") from None
 
 

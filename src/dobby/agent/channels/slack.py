@@ -121,9 +121,11 @@ def message(notice: Notice, log_lines: bool) -> dict[str, Any]:
 
 
 def escape(text: str) -> str:
-    """Slack's three control characters: no mention and no link is left in what others wrote.
+    """Slack's three control characters: no mention and no link is left in what others wrote. And
+    zero-width spaces in what would begin or end code.
     https://docs.slack.dev/messaging/formatting-message-text#escaping"""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("```", "`\u200b`\u200b`")
 
 
 def _mark(notice: Notice) -> str:
@@ -141,11 +143,11 @@ def _facts(notice: Notice) -> dict[str, Any]:
 
 
 def _code(name: str, text: str) -> dict[str, Any]:
-    """A text as it stands. A zero-width space keeps it from ending the code that holds it."""
-    inside = escape(text.replace("```", "`\u200b`\u200b`"))
-    while len(inside) > _MOST_OF_BLOCK:  # escaping may have made it five times as long
+    """A text as it stands; escaping may have made it five times as long."""
+    inside = escape(text)
+    while len(inside) > _MOST_OF_BLOCK:
         text = text[: len(text) * 9 // 10]
-        inside = escape(text.replace("```", "`\u200b`\u200b`")) + "…"
+        inside = f"{escape(text)}…"
     return {"type": "section", "text": _mrkdwn(f"*{name}*\n```{inside}```")}
 
 
