@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 
-from dobby.agent import processes, stewards
+from dobby.agent import outbox, processes
 from dobby.agent.wire import Wire, cut
 from dobby.core import protocol
 from dobby.core.errors import Bug, DobbyError
@@ -62,7 +62,9 @@ def run_verb(home: str, data: bytes, wire: Wire) -> Any:
         raise cut() from None
     module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
     call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire)
-    if name not in _CARRIERS:
+    if name not in _CARRIERS and not outbox.is_empty(call.home):
+        from dobby.agent import stewards
+
         stewards.call(call.home)
     return module.run(call)
 

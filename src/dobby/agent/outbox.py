@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 def add(run: layout.Run) -> None:
-    """Durably; says which machine's steward is to see to it. Does nothing where there is one."""
+    """The marker is durable; it says which machine's steward is to see to it. An empty one, as a
+    crash may leave it, is anyone's: the run itself says who carries it."""
     durable.make_dirs(layout.outbox(run.home))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(run.marker, flags, 0o600)
     try:
-        durable.write_new(run.marker, clock.machine_id().encode())
-    except FileExistsError:
-        return
+        durable.write_all(fd, clock.machine_id().encode())
+    finally:
+        os.close(fd)
     durable.sync_dir(layout.outbox(run.home))
 
 
@@ -34,6 +37,13 @@ def remove(run: layout.Run) -> None:
         os.unlink(run.marker)
     except FileNotFoundError:
         return
+
+
+def is_empty(home: str) -> bool:
+    try:
+        return not os.listdir(layout.outbox(home))
+    except FileNotFoundError:
+        return True
 
 
 def runs(home: str) -> list[layout.Run]:

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from dobby.agent import clock, durable, inotify, locks, outbox, start
+from dobby.agent import clock, durable, inotify, locks, outbox
 from dobby.core import layout, protocol
 from dobby.core.errors import DobbyError
 
@@ -33,7 +33,7 @@ def lock_of(home: str) -> str:
 
 def is_needed(home: str) -> bool:
     """Whether something waits for a steward, and none lives."""
-    return bool(outbox.runs(home)) and not locks.is_held(lock_of(home))
+    return not outbox.is_empty(home) and not locks.is_held(lock_of(home)) and bool(outbox.runs(home))
 
 
 def ensure(home: str) -> None:
@@ -112,6 +112,8 @@ def _detach(home: str, ready_fd: int) -> None:
 
 
 def _become(home: str, ready_fd: int, scoped: bool) -> None:
+    from dobby.agent import start
+
     scope = start.scope_argv(f"steward-{os.urandom(4).hex()}") if scoped else []
     if scope and _lives_in_scope(scope, home):
         start.tell_ready(ready_fd)
@@ -123,6 +125,8 @@ def _become(home: str, ready_fd: int, scoped: bool) -> None:
 
 def _lives_in_scope(scope: list[str], home: str) -> bool:
     """Whether it came to life there. Else it is gone."""
+    from dobby.agent import start
+
     ready_r, ready_w = os.pipe()
     pid = os.fork()
     if pid == 0:
