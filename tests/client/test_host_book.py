@@ -179,6 +179,15 @@ def test_what_crontab_says_is_passed_on(watching: Client, crontab: Path) -> None
         watching.hosts.add("local", watch=True)
 
 
+def test_lines_that_cannot_be_read_are_not_written_over(watching: Client, crontab: Path) -> None:
+    crontab.write_text("5 4 * * * backup\n")
+    program = crontab.with_suffix("")
+    program.write_text(program.read_text().replace("exec cat", "exit 1; cat", 1))
+    with pytest.raises(DobbyError, match="gave no reason"):
+        watching.hosts.add("local", watch=True)
+    assert crontab.read_text() == "5 4 * * * backup\n"
+
+
 def run_line(line: str) -> subprocess.CompletedProcess[bytes]:
     """As cron runs it: a bare environment, and % unescaped."""
     command = line.split(" ", 5 if line.startswith("*") else 1)[-1].replace("\\%", "%")

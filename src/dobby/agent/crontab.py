@@ -43,9 +43,9 @@ def install(home: str) -> str:
     say about it, "" when nothing is. Raises DobbyError where there is no cron."""
     durable.replace(layout.watch(home), _script(home).encode("utf-8", "surrogateescape"))
     os.chmod(layout.watch(home), 0o700)
-    before = _read(home)
+    before = _read()
     ours = [f"{when} {_command(home)} {MARK}" for when in WHEN]
-    _write(home, [*_others(home, before), *ours], before)
+    _write([*_others(home, before), *ours], before)
     if not any(process.name in _DAEMONS for process in processes.table()):
         return "no cron daemon seems to run there: until one does, nothing looks"
     return ""
@@ -55,11 +55,11 @@ def remove(home: str) -> bool:
     """Take the lines out again; whether there were any."""
     if not find("crontab", _environment()):
         return False
-    before = _read(home)
+    before = _read()
     others = _others(home, before)
     if others == before:
         return False
-    _write(home, others, before)
+    _write(others, before)
     return True
 
 
@@ -82,23 +82,24 @@ def _others(home: str, lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.endswith(ours)]
 
 
-def _read(home: str) -> list[str]:
-    """The account's lines. An account that has none yet is told of by an exit code."""
-    code, out, said = _crontab(home, "-l")
-    if code and b"no crontab" not in said.lower() and said.strip():
+def _read() -> list[str]:
+    """The account's lines. Only who was told that there are none may write without them: the words
+    are those of cron and cronie, and of busybox."""
+    code, out, said = _crontab("-l")
+    if code and not any(words in said.lower() for words in (b"no crontab", b"no such file")):
         raise _refused(said)
     return os.fsdecode(out).splitlines()
 
 
-def _write(home: str, lines: Sequence[str], before: Sequence[str]) -> None:
+def _write(lines: Sequence[str], before: Sequence[str]) -> None:
     if list(lines) == list(before):
         return
-    code, _, said = _crontab(home, "-", input=os.fsencode("".join(f"{line}\n" for line in lines)))
+    code, _, said = _crontab("-", input=os.fsencode("".join(f"{line}\n" for line in lines)))
     if code:
         raise _refused(said)
 
 
-def _crontab(home: str, word: str, input: bytes = b"") -> tuple[int, bytes, bytes]:
+def _crontab(word: str, input: bytes = b"") -> tuple[int, bytes, bytes]:
     env = _environment()
     program = find("crontab", env)
     if not program:
