@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.client.carried import launch, until_open
 from tests.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.client.carried import Carried
+    from tests.conftest import Host
+
+    from dobby import Client
 
 
 class Post(NamedTuple):
@@ -93,3 +100,38 @@ def serve() -> Iterator[Hook]:
 def table(name: str, hook: Hook, **more: str) -> str:
     lines = [f"[channel.{name}]", 'kind = "webhook"', f'url = "{hook.url}"']
     return "\n".join([*lines, *(f"{key} = {value}" for key, value in more.items()), ""])
+
+
+# --- runs of which it is told ---------------------------------------------------------------------
+
+
+def configure(host: Host, text: str) -> None:
+    """The host's settings, put in place whole, by the account that has the jobs."""
+    words = 'mkdir -p -m 700 "$1" && cat > "$1/new" && mv "$1/new" "$1/config.toml"'
+    host.run(["sh", "-c", words, "sh", host.home], input=text.encode())
+
+
+def gated(client: Client, host: Host, gate: str, code: int = 0, **options: Any) -> Carried:
+    run = launch(
+        client, host, f"echo $$ >> $DOBBY_OUTPUTS/pids; {until_open(gate)}; exit {code}", **options
+    )
+    run.pids()
+    return run
+
+
+def notices(run: Carried) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run.row()["notices"]
+    return found
+
+
+def await_recorded(run: Carried) -> None:
+    """What was told of the run so far is recorded, so that whoever dies now does not have it told again."""
+    until(lambda: notices(run) and notices(run)[0]["state"] == "sent", evidence=lambda: notices(run))
+
+
+def outbox(host: Host) -> list[str]:
+    return os.listdir(f"{host.home}/outbox")
+
+
+def await_told(host: Host) -> None:
+    until(lambda: not outbox(host), 20, evidence=lambda: outbox(host))
