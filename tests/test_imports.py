@@ -136,7 +136,10 @@ def test_core_is_pure(file: Path) -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=module_of, indirect=True)
 def test_what_is_shipped_imports_nothing_slow(file: Path) -> None:
-    assert [i for i in imports_of(file) if i.name.split(".")[0] in SLOW and not i.for_types] == []
+    """But where it sends: that is a process of its own, which nobody waits for."""
+    sends = file.parent.name == "channels"
+    slow = [i for i in imports_of(file) if i.name.split(".")[0] in SLOW and not i.for_types]
+    assert [i for i in slow if i.at_top or not sends] == []
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=module_of, indirect=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.client.fake_books import FakeChannels, FakeHosts
+
 from dobby.cli.main import main
 from dobby.client import Listing, Run
 from dobby.config import resolve
@@ -111,6 +113,14 @@ class FakeClient:
 
     def shell(self, *words: Any, **named: Any) -> Any:
         return self._answer("shell", 7, words, named)
+
+    @property
+    def channels(self) -> FakeChannels:
+        return FakeChannels(self._answer)
+
+    @property
+    def hosts(self) -> FakeHosts:
+        return FakeHosts(self._answer)
 
     def settings(self) -> Any:
         return self._answer("settings", resolve(environ={"DOBBY_HOST": "gpu"}), (), {})

@@ -17,7 +17,7 @@ import pytest
 ROOT = str(Path(__file__).parents[2])
 CALL = f"""
 import sys
-sys.path.insert(0, {ROOT!r})
+sys.path[:0] = [{ROOT!r}, {ROOT + "/src"!r}]
 from tests.client.fake_client import FakeClient
 from dobby.cli.main import main
 sys.exit(main(sys.argv[1:], connect=FakeClient()))
@@ -44,7 +44,10 @@ class Terminal:
     def __init__(self, *argv: str) -> None:
         self._master, slave = pty.openpty()
         env = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-        self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env)
+        # Of a session of its own, so that /dev/tty is not the terminal of who runs the tests.
+        self.process = subprocess.Popen(
+            argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
+        )
         os.close(slave)
         self.seen = b""
 
@@ -60,6 +63,9 @@ class Terminal:
                 assert wanted is None, f"{wanted!r} was not seen in {self.seen!r}"
                 break
         return self.seen
+
+    def write(self, data: bytes) -> None:
+        os.write(self._master, data)
 
     def end(self) -> int:
         try:

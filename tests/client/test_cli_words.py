@@ -43,6 +43,11 @@ def refused(capture: Capture, *words: str) -> str:
             {"env": ["A", "B=x"], "output": ["a", "b"], "keep": ["c"]},
         ),
         (
+            ["run", "main", "m", "--notify", "a@b", "--notify=team"],
+            ("main", "m"),
+            {"notify": ["a@b", "team"]},
+        ),
+        (
             ["run", "main", "m", "--timeout", "2h", "--grace", "1s", "--if-running", "queue", "--force"],
             ("main", "m"),
             {"timeout": "2h", "grace": "1s", "if_running": "queue", "force": True},

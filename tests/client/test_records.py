@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.client.carried import await_gone, kill, launch, touch, until_open
+from tests.client.carried import await_gone, kill_unseen, launch, touch, until_open
 from tests.wait import until
 
 import dobby
@@ -99,7 +99,7 @@ def test_a_damaged_exit_is_not_taken_for_one(client: Client, host: Host, heard: 
     gate = f"{host.home}/gate"
     run = launch(client, host, f"echo $$ > $DOBBY_OUTPUTS/pids; {until_open(gate)}")
     pids = run.pids()
-    kill(run.supervisor())
+    kill_unseen(host, run.supervisor())
     touch(gate)
     until(lambda: os.path.exists(f"{run.root}/exit.json"))
     await_gone(*pids, run.wrapper())

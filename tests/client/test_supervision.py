@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.client.carried import Carried, is_alive, kill, launch, touch, until_open
+from tests.client.carried import Carried, is_alive, kill, kill_unseen, launch, touch, until_open
 from tests.wait import until
 
 import dobby
@@ -163,7 +163,7 @@ def test_the_next_run_ends_the_steps_of_a_dead_preparation(client: Client, host:
     until(lambda: os.path.exists(pid_file) and os.path.getsize(pid_file))
     with open(pid_file) as file:
         step = int(file.read())
-    kill(run.supervisor())
+    kill_unseen(host, run.supervisor())
     assert is_alive(step)
     assert launch(client, host, "true").wait()["status"] == "succeeded"
     assert not is_alive(step)
@@ -203,7 +203,7 @@ def test_a_waiter_waits_for_the_command_not_for_its_supervisor(
 
 
 def _end_all(run: Carried) -> None:
-    kill(run.supervisor(), run.wrapper(), *run.pids())
+    kill_unseen(run.host, run.supervisor(), run.wrapper(), *run.pids())
 
 
 def test_another_boot_in_the_record(client: Client, host: Host, gate: str) -> None:

@@ -56,6 +56,9 @@ REQUESTS = some.builds(
     tags=some.sampled_from([(), (("v1", COMMIT),)]),
     roots=some.sampled_from([(), (COMMIT,)]),
     force=some.booleans(),
+    email=some.sampled_from(["", "ann@example.org"]),
+    notify=some.sampled_from([(), ("team", "bob@example.org")]),
+    notify_on=some.sampled_from([("failed",), ()]),
 )
 
 FAILURES: some.SearchStrategy[Record] = some.one_of(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dobby.core.errors import UsageError
-from dobby.core.host_settings import HostSettings, parse_host_settings
+from dobby.core.host_settings import Channel, HostSettings, parse_host_settings
+from dobby.core.status import NOTICE_KINDS
 
 EXAMPLE = """\
 python = "/opt/python/bin/python3"
@@ -42,7 +43,9 @@ def test_every_key_is_read() -> None:
         "keep_last": 10,
         "keep_days": 30,
         "stall_after_s": 900.0,
-        "channels": {"team": {"kind": "slack", "webhook": "https://hooks.example/x"}},
+        "channels": {
+            "team": Channel(name="team", kind="slack", settings={"webhook": "https://hooks.example/x"})
+        },
         "warnings": (),
     }
 
@@ -69,7 +72,12 @@ def test_an_unknown_key_is_a_warning_with_the_nearest() -> None:
         ("[variables]\nA = 1", ["variables", "A", "text"]),
         ("[variables]\n'A-B' = 'x'", ["variables", "A-B"]),
         ("[variables]\nDOBBY_HOME = 'x'", ["variables", "DOBBY_HOME"]),
+        ("channel = 'y'", ["channel", "[channel.NAME]"]),
         ("[channel.x]\nwebhook = 'y'", ["channel.x", "kind"]),
+        ("[channel.'a b']\nkind = 'slack'", ["channel", "'a b'"]),
+        ("[channel.x]\nkind = 'slack'\non = ['fialed']", ["channel.x", "on", "did you mean failed?"]),
+        ("[channel.x]\nkind = 'slack'\nlog_lines = 'yes'", ["channel.x", "log_lines", "true or false"]),
+        ("[channel.x]\nkind = 'slack'\nmin_duration = 'long'", ["channel.x", "min_duration", "duration"]),
         ("a = hello", ["line 1", "TOML"]),
     ],
 )
@@ -79,3 +87,50 @@ def test_what_is_wrong_is_named(text: str, words: list[str]) -> None:
     assert caught.value.exit_code == 2
     for word in ["config.toml on the host", *words]:
         assert word in caught.value.message
+
+
+def test_a_channel_has_keys_of_every_kind_and_its_own() -> None:
+    text = """\
+[channel.bad-news]
+kind = "webhook"
+url = "https://example/secret"
+on = ["failed", "lost"]
+min_duration = "10m"
+log_lines = true
+team = false
+"""
+    channel = parse_host_settings(text).channels["bad-news"]
+    assert channel.to_dict() == {
+        "name": "bad-news",
+        "kind": "webhook",
+        "on": ("failed", "lost"),
+        "min_duration_s": 600.0,
+        "log_lines": True,
+        "team": False,
+        "settings": {"url": "https://example/secret"},
+    }
+
+
+def test_a_channel_is_told_all_and_is_the_teams_unless_it_says_otherwise() -> None:
+    text = (
+        "[channel.a]\nkind = 'slack'\n[channel.b]\nkind = 'email'\n[channel.c]\nkind = 'email'\nto = 'x@y'"
+    )
+    channels = parse_host_settings(text).channels
+    assert channels["a"].on == NOTICE_KINDS
+    assert channels["a"].min_duration_s == 0
+    assert not channels["a"].log_lines
+    assert [channels[name].team for name in "abc"] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "channel = 'c4nary'",
+        "[channel]\nx = 'c4nary'",
+        "[channel.x]\nkind = 'slack'\ntoken = 'c4nary'\non = ['x']",
+    ],
+)
+def test_no_message_quotes_what_may_be_a_secret(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_host_settings(text)
+    assert "c4nary" not in caught.value.message + caught.value.hint

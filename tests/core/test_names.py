@@ -87,3 +87,23 @@ def test_caches_of_submodules_never_lie_inside_each_other() -> None:
     caches = [project.module_cache(name) for name in ("a", "a/b", "a.git/b", "a%2Fb")]
     assert len(set(caches)) == 4
     assert all(cache.rpartition("/")[0] == "/h/projects/p/submodules" for cache in caches)
+
+
+@pytest.mark.parametrize("text", ["ann@example.org", "a.b+c@localhost", "x@10.0.0.1", "o'neil@x-y.example"])
+def test_plain_addresses_are_let_in(text: str) -> None:
+    assert names.is_address(text)
+    assert names.check_who(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ann", "a@", "@b", "a@b@c", "a b@c", "a@b c", "a@b\r\nBcc: x@y", "a@b,c@d", "<a@b>"),
+        *('"a"@b', "a@b\0", "a@-x", "-oQ@b", "a" * 65 + "@b", "é@b", "a@b>", "a;b@c:d"),
+    ],
+)
+def test_what_is_no_plain_address_is_refused(text: str) -> None:
+    assert not names.is_address(text)
+    if text != "ann":  # that is a channel's name
+        with pytest.raises(UsageError, match="nobody who could be told"):
+            names.check_who(text)

@@ -55,6 +55,10 @@ def test_what_stays_inside_is_let_in(dir: str) -> None:
         {"setup": "a\0b"},
         {"if_running": "maybe"},
         {"timeout_s": 0},
+        {"notify": ("a b",)},
+        {"notify": ("a@b\nBcc: c@d",)},
+        {"email": "team"},
+        {"email": "a@b, c@d"},
         {"grace_s": -1},
         {"forward": ("A-B",)},
         {"forward": ("DOBBY_HOME",)},
@@ -105,3 +109,9 @@ def test_the_digest_is_of_what_is_asked_for() -> None:
 @given(examples.REQUESTS)
 def test_the_digest_survives_the_wire(request: rq.Request) -> None:
     assert round_trip(request).digest() == request.digest()
+
+
+def test_who_is_told_is_asked_for_but_the_owners_own_wishes_are_not() -> None:
+    before = examples.REQUEST.digest()
+    assert examples.REQUEST.replace(email="ann@x.example", notify_on=("failed",)).digest() == before
+    assert examples.REQUEST.replace(notify=("team",)).digest() != before

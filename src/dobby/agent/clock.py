@@ -9,8 +9,24 @@ from functools import lru_cache
 
 def now() -> str:
     """UTC, ISO 8601, milliseconds, Z. For people; durations come from `time.monotonic`."""
-    seconds, milli = divmod(time.time_ns() // 1_000_000, 1000)
+    return stamp(time.time())
+
+
+def stamp(at: float) -> str:
+    """Seconds since 1970 as `now` writes them."""
+    seconds, milli = divmod(int(at * 1000), 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{milli:03d}Z"
+
+
+def parse(at: str) -> float:
+    """Seconds since 1970 of what `stamp` wrote; now, where it is none."""
+    from datetime import datetime, timezone
+
+    try:
+        moment = datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ")
+    except ValueError:
+        return time.time()
+    return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
 def machine_id() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import clock, durable, locks, members, processes, store
+from dobby.agent import clock, durable, excerpts, locks, members, processes, store
 from dobby.core import events as ev
 from dobby.core import layout
 from dobby.core import status as st
@@ -13,6 +13,7 @@ from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Optional
 
     from dobby.agent.store import Stored
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 UNACKNOWLEDGED_S = 600.0
 
 
-def conclude(stored: Stored, cause: Record, duration_s: Optional[float] = None) -> st.Final:
-    """Collect the outputs and create the final state. `cause` is how the command ended, or
-    what kept it from starting. The caller holds the run's lock."""
+def conclude(
+    stored: Stored,
+    cause: Record,
+    duration_s: Optional[float] = None,
+    values: Optional[Mapping[str, str]] = None,
+) -> st.Final:
+    """Collect the outputs, keep the log's last lines and create the final state. `cause` is how the
+    command ended, or what kept it from starting; `values` the forwarded ones, where they are still
+    known. The caller holds the run's lock."""
     started = next((e for e in stored.events if e["kind"] == ev.STARTED), None)
     if started:
         _keep_outputs(stored)
+    excerpts.keep(stored, values, started["log_offset"] if started else 0)
     final = _final(stored, cause, started, duration_s)
     store.finish(stored.run, final)
     return final

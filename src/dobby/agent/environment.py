@@ -79,6 +79,27 @@ def activated(job: layout.Job, env: Mapping[str, str]) -> dict[str, str]:
     return new
 
 
+def fingerprint(job: layout.Job) -> str:
+    """Hex, of the recipes of all that is built for the job: another one, another environment."""
+    keys = sorted(_key_files(job))
+    told = [(path, (durable.read(path) or b"").decode("utf-8", "surrogateescape")) for path in keys]
+    return sha256(key_text(*told).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _key_files(job: layout.Job) -> list[str]:
+    """A set-up command's key counts as well: it may install what it likes. Not that of the project's
+    own layer, which goes with the commit."""
+    top = job.environment
+    folders = [f"{top}/{name}" for name in (os.listdir(top) if os.path.isdir(top) else ())]
+    return [
+        f"{folder}/{name}"
+        for folder in folders
+        if os.path.isdir(folder)
+        for name in os.listdir(folder)
+        if name == "key" or (name.endswith(".key") and name != "project.key")
+    ]
+
+
 # --- the environment ---------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 
-from dobby.agent import processes
+from dobby.agent import outbox, processes
 from dobby.agent.wire import Wire, cut
 from dobby.core import protocol
 from dobby.core.errors import Bug, DobbyError
@@ -17,6 +17,9 @@ from dobby.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
+
+
+_CARRIERS = ("supervise", "steward")  # verbs that are no contact: what is started here lives on
 
 
 class Call(Record):
@@ -58,7 +61,12 @@ def run_verb(home: str, data: bytes, wire: Wire) -> Any:
     except (ValueError, KeyError):
         raise cut() from None
     module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
-    return module.run(Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire))
+    call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire)
+    if name not in _CARRIERS and not outbox.is_empty(call.home):
+        from dobby.agent import stewards
+
+        stewards.call(call.home)
+    return module.run(call)
 
 
 def known_verb(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dobby.agent import conclude, store
-from dobby.core import layout
+from dobby.agent import conclude, outbox, store
+from dobby.core import delivered, layout
 from dobby.core import status as st
 from dobby.core.errors import DobbyError, NotFound, UsageError
 from dobby.core.names import shown
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def row(stored: Stored) -> dict[str, Any]:
     """The run as JSON shows it; `host` is the name by which the caller asked for this host."""
     found = to_row(stored.view(), stored.request.host)
+    found["notices"] = delivered.summary(outbox.read(stored.run))
     if stored.final is None and not conclude.is_of_here(stored):
         found["note"] = f"on {machine_of(stored)}, not judged from here"
     return found

@@ -14,7 +14,7 @@ from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Optional
 
     from dobby.agent.charge import Charge
@@ -29,7 +29,7 @@ def start(charge: Charge) -> None:
 
     The caller closes its copies of the locks. Raises DobbyError with what the supervisor said
     when it did not come to life."""
-    scope = _scope_argv(charge.run)
+    scope = scope_argv(charge.run.run_id)
     if scope and _attempt(charge, lambda ready: _exec_scoped(scope, charge, ready), SCOPE_S):
         return
     if _attempt(charge, lambda ready: _carry_here(charge, ready), None):
@@ -100,15 +100,15 @@ def tell_ready(fd: int) -> None:
         return
 
 
-def _scope_argv(run: layout.Run) -> list[str]:
+def scope_argv(name: str) -> list[str]:
     """systemd-run in front, where the account has a user manager (systemd-run(1)): logout kills
-    neither the supervisor nor the job. [] where there is none."""
+    neither the supervisor nor the job. [] where there is none. `name` is unique."""
     program = find("systemd-run", os.environ)
     if not program or not os.path.exists(f"{_runtime_dir()}/systemd/private"):
         return []
     return [
         *(program, "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"),
-        *(f"--unit=dobby-{run.run_id}", "--"),
+        *(f"--unit=dobby-{name}", "--"),
     ]
 
 
@@ -118,8 +118,7 @@ def _runtime_dir() -> str:
 
 
 def _exec_scoped(scope: list[str], charge: Charge, ready_fd: int) -> None:
-    """Become `systemd-run … python main.py`, which carries on in the verb `supervise`. What is
-    secret goes by a file in memory on stdin, never by argv."""
+    """Carry on in the verb `supervise`, in a scope. The locks are inherited."""
     run = charge.run
     args = {
         "project": run.project,
@@ -130,14 +129,21 @@ def _exec_scoped(scope: list[str], charge: Charge, ready_fd: int) -> None:
         "ready_fd": ready_fd,
         "values": dict(charge.values),
     }
-    call = os.memfd_create("call")
-    durable.write_all(call, protocol.frame(protocol.dump_call("supervise", args)))
-    os.lseek(call, 0, os.SEEK_SET)
-    os.dup2(call, 0)
-    for fd in (charge.run_fd, charge.label_fd, ready_fd):
+    fds = (charge.run_fd, charge.label_fd, ready_fd)
+    exec_scoped(scope, run.home, protocol.dump_call("supervise", args), fds)
+
+
+def exec_scoped(scope: list[str], home: str, call: bytes, fds: Iterable[Optional[int]]) -> None:
+    """Become `systemd-run … python main.py`, which serves `call` and inherits `fds`. What is secret
+    goes by a file in memory on stdin, never by argv."""
+    source = os.memfd_create("call")
+    durable.write_all(source, protocol.frame(call))
+    os.lseek(source, 0, os.SEEK_SET)
+    os.dup2(source, 0)
+    for fd in fds:
         if fd is not None:
             os.set_inheritable(fd, True)
     main = os.path.abspath(f"{os.path.dirname(__file__)}/../../main.py")
-    argv = [*scope, sys.executable, "-I", "-S", main, run.home, "supervise"]
+    argv = [*scope, sys.executable, "-I", "-S", main, home, "supervise"]
     spawn.default_signals()
     os.execve(argv[0], argv, {**os.environ, "XDG_RUNTIME_DIR": _runtime_dir()})

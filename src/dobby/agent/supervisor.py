@@ -18,6 +18,7 @@ from dobby.agent import (
     members,
     processes,
     sandbox,
+    stewards,
     store,
     turn,
     variables,
@@ -69,6 +70,7 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     """The whole life of a run. `ready` is called once its first event is durable."""
     processes.name_self("dobby-run")
     wake, label = Wake(), Label(charge.label_fd)
+    guard = stewards.Guard(charge.run.home)
     try:
         outcome = _outcome(charge, wake, label, ready)
         wake.interrupts = False
@@ -77,7 +79,8 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     label.let_go(outcome.shared)  # before the run is seen to be final: the next may come at once
     stored = store.load(charge.run)
     if stored is not None:
-        conclude.conclude(stored, outcome.cause, outcome.duration_s)
+        conclude.conclude(stored, outcome.cause, outcome.duration_s, charge.values)
+    guard.close()
 
 
 def _outcome(charge: Charge, wake: Wake, label: Label, ready: Callable[[], Any]) -> Outcome:
@@ -180,7 +183,11 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     except OSError as error:
         return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
     who = processes.identify(pid)
-    store.append(run, ev.STARTED, wrapper=who.to_dict(), log_offset=offset, cgroup=command.cgroup)
+    made = environment.fingerprint(run.job)
+    wrapped = who.to_dict()
+    store.append(
+        run, ev.STARTED, wrapper=wrapped, log_offset=offset, cgroup=command.cgroup, environment=made
+    )
     try:
         wrapper.let_go(go)
         os.close(log_fd)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import select
 
+from dobby.agent import inotify
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MASK = 0x2 | 0x8 | 0x80 | 0x100 | 0x200  # modify, close_write, moved_to, create, delete
+_MASK = inotify.MODIFY | inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
 _POLL_S = 0.05
 SAFETY_S = 30.0
 
@@ -52,16 +54,8 @@ class Watch:
 
 def _inotify(paths: Sequence[str]) -> int:
     """An inotify descriptor, -1 where there is none (macOS) or no more to be had."""
-    if os.uname().sysname != "Linux":
+    fd = inotify.new()
+    if fd >= 0 and any(inotify.add(fd, path, _MASK) < 0 for path in paths):
+        os.close(fd)
         return -1
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd < 0:
-        return -1
-    for path in paths:
-        if libc.inotify_add_watch(fd, os.fsencode(path), _MASK) < 0:
-            os.close(fd)
-            return -1
-    return int(fd)
+    return fd

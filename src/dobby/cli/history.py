@@ -22,10 +22,13 @@ EXAMPLES = """\
 
 def make_parser() -> parsing.Parser:
     parser = parsing.Parser(
-        "history", "Show who ran what, when, and how it ended; newest first.", examples=EXAMPLES
+        "history",
+        "Show who started, restarted and stopped what, when, and how it ended; newest first. A host knows\n"
+        "only its accounts: a name that is no more than what the caller said is marked as claimed.",
+        examples=EXAMPLES,
     )
     parser.value("--label", metavar="LABEL", help="of this job alone", completes=parsing.LABELS)
-    parser.value("--user", metavar="USER", help="that this person launched")
+    parser.value("--user", metavar="USER", help="that this person launched or stopped")
     parser.value("--status", metavar="STATUS", help=f"one of {', '.join(NAMES)}", completes=NAMES)
     parser.value(
         "--since", metavar="WHEN", help="a UTC date or time (ISO 8601), or an age such as 14d", type=_since

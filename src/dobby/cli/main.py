@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VERBS = (
     *("run", "ps", "logs", "wait", "stop", "restart"),
-    *("fetch", "shell", "clean", "history", "config", "completion"),
+    *("fetch", "shell", "clean", "history", "host", "channel", "config", "completion"),
 )
 HIDDEN = {"_complete": "completing"}
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -47,6 +47,8 @@ afterwards
   clean LABEL…           remove what it left on the host; history stays
 
 settings
+  host ACTION            add, list or remove hosts by name
+  channel ACTION         add, list, test or remove the places where a host's notices go
   config                 every setting, its value, and where that comes from
   completion SHELL       tab completion for bash, zsh or fish
 

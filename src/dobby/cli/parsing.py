@@ -102,6 +102,19 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message.removeprefix("argument "), f"see dobby {self.verb} --help")
 
 
+def check_words(verb: str, words: Sequence[str], needed: Sequence[str], most: int | None) -> None:
+    """The number of words behind one of a verb's actions. Raises UsageError."""
+    if len(words) < len(needed):
+        raise UsageError(
+            f"dobby {verb} needs {' '.join(needed[len(words) :])}", f"see dobby {verb.split()[0]} --help"
+        )
+    if most is not None and len(words) > most:
+        raise UsageError(
+            f"dobby {verb} does not know what to do with {words[most]!r}",
+            f"see dobby {verb.split()[0]} --help",
+        )
+
+
 def split_words(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
     """What stands before the first `--`, and after it (None where there is no `--`)."""
     words = list(argv)

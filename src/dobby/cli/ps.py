@@ -71,12 +71,36 @@ def show(listing: Listing, voice: Voice, *, as_json: bool, history: bool = False
         for row in listing.runs:
             if row.get("note") and not history:
                 voice.say(f"{row.get('label')} on {row.get('host')}: {row['note']}")
+        for line in [*_untold(listing, history), *(_who_is_claimed(listing) if history else ())]:
+            voice.say(line)
         for host in listing.hosts:
             if not host["reachable"]:
                 voice.say(f"{host['host']} did not answer: {host.get('error') or 'no reason given'}")
         if not listing.hosts:
             voice.say("no host was added or used yet; dobby run REVISION COMMAND -H HOST uses one")
     return 0
+
+
+def _untold(listing: Listing, history: bool) -> list[str]:
+    """A line for each run of which somebody could not be told."""
+    from dobby.views.table import untold_text
+
+    found = []
+    for row in listing.runs:
+        text = untold_text(row, given_up_alone=history)
+        if text:
+            which = f" ({row.get('run_id')})" if history else ""
+            found.append(f"{row.get('label')} on {row.get('host')}{which}: {text}")
+    return found
+
+
+def _who_is_claimed(listing: Listing) -> list[str]:
+    from dobby.views.table import is_claimed
+
+    accounts = sorted({f"{row['account']} on {row['host']}" for row in listing.runs if is_claimed(row)})
+    if not accounts:
+        return []
+    return [f"claimed: as the caller said; all that is known is the account, {', '.join(accounts)}"]
 
 
 def _table(listing: Listing, history: bool) -> Table:
@@ -107,6 +131,7 @@ def _watch(client: Client, args: argparse.Namespace) -> int:
             try:
                 listing = _ask(client, args)
                 silent = [f"{h['host']} did not answer" for h in listing.hosts if not h["reachable"]]
+                silent += _untold(listing, history=False)
                 table = _table(listing, history=False).rich()
                 live.update(Group(table, *(Text(clean_cell(line)) for line in silent)), refresh=True)
                 time.sleep(REDRAW_S)

@@ -26,7 +26,7 @@ EXAMPLES = """\
 _BESIDE = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")
 _SETTINGS = (
     *("host", "label", "environment", "setup", "output", "keep"),
-    *("timeout", "grace", "if_running"),
+    *("notify", "timeout", "grace", "if_running"),
 )
 
 
@@ -62,6 +62,12 @@ def make_parser() -> parsing.Parser:
     value("--setup", metavar="COMMAND", help="command that ends the set-up")
     value("-o", "--output", metavar="GLOB", help="keep these files with the run", action="append")
     value("--keep", metavar="GLOB", help="leave these for the job's next run", action="append")
+    value(
+        "--notify",
+        metavar="WHO",
+        help="tell this address, or the host's channel of this name, too",
+        action="append",
+    )
     value("--timeout", metavar="TIME", help="end the run after, such as 2h")
     value(
         "--if-running",

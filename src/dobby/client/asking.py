@@ -206,10 +206,12 @@ def compose(
         timeout_s=options.timeout_s,
         grace_s=options.grace_s,
         if_running=options.if_running,
+        notify=options.notify,
         repo=split_login(given.repo)[0],
         force=given.force,
         **of_source(source, environ),
         **of_caller(environ),
+        **of_owner(options, source.checkout),
     )
     return Asked(request=check_request(request), values=values, host=options.host)
 
@@ -237,6 +239,17 @@ def of_caller(environ: Mapping[str, str]) -> dict[str, Any]:
         "user": environ.get("USER") or environ.get("LOGNAME") or _account(),
         "client": os.uname().nodename,
     }
+
+
+def of_owner(options: Options, checkout: Checkout | None) -> dict[str, Any]:
+    """Where the owner's own notices go, by default to git's user.email, and of what."""
+    email = options.email
+    if options.sources["email"] == config.DEFAULT:
+        from dobby import snapshot as snap
+
+        found = snap.email_of(checkout.config) if checkout else snap.email_anywhere()
+        email = found if names.is_address(found) else ""
+    return {"email": email, "notify_on": options.notify_on}
 
 
 def _account() -> str:

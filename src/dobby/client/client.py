@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dobby.client.asking import Source
+    from dobby.client.channels import Channels
     from dobby.client.following import Follower, Reader
+    from dobby.client.host_book import HostBook
     from dobby.config import Options
 
 
@@ -91,6 +93,20 @@ class Client:
     def _hosts(self) -> Hosts:
         return self._here()[1]
 
+    @property
+    def hosts(self) -> HostBook:
+        """The hosts that the user has named: add, list, remove."""
+        from dobby.client.host_book import HostBook
+
+        return HostBook(self.settings, self._environ, self._say, self._interactive)
+
+    @property
+    def channels(self) -> Channels:
+        """Where a host's notices go: add, list, test, remove."""
+        from dobby.client.channels import Channels
+
+        return Channels(*self._here(), self._environ, self._say)
+
     def _targets(self) -> targets.Targets:
         options, hosts = self._here()
         return targets.Targets(hosts, options, self._cwd, self._environ)
@@ -125,6 +141,7 @@ class Client:
     ) -> Run:
         from dobby.client.following import Reader
         from dobby.client.launching import Launch
+        from dobby.client.telling import say_who_is_told
 
         request = asked.request
         what = f"{request.label}: {request.revision} at {request.commit[:12]} on {asked.host}"
@@ -140,6 +157,8 @@ class Client:
             state.remember(self._environ, asked.host, run.project, run.label)
             if run.already:
                 self._say(f"already {run.row['status']}: this run was asked for before")
+            elif "audience" in answer:
+                say_who_is_told(self._environ, asked.host, answer["audience"], self._say)
             if follower:
                 follower.acknowledged(run)
 
@@ -176,6 +195,7 @@ class Client:
             env_file=env_file,
             force=force,
             hosts=self._hosts(),
+            settings=self._here()[0],
             say=self._say,
         )
         return self._launch(asked, source, follower)

@@ -69,11 +69,14 @@ class Hosts:
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
     ) -> dict[str, Any]:
-        """The verb's result on one host, its rows marked with the name by which we know it."""
+        """The verb's result on one host, its rows marked with the name by which we know it, and
+        with the account there, where that was told."""
         result = Session(self.transport(host), self.agent()).call(verb, args, on_reply)
         rows = [*result.get("runs", ()), *([result["run"]] if "run" in result else [])]
         for row in rows:
             row["host"] = host
+            if "account" in result:
+                row["account"] = result["account"]
         return result
 
     def known(self) -> list[str]:

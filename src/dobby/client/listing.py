@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from dobby import config
+from dobby.client import people
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
 
@@ -48,7 +49,7 @@ def narrowed(found: Listing, user: str | None, status: str | None, earliest: str
     runs = [
         r
         for r in found.runs
-        if (not user or r["user"] == user)
+        if (not user or user in people.of_run(r))
         and (not status or r["status"] == status)
         and r["created_at"] >= earliest
     ]

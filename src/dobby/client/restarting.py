@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from dobby.client.asking import Asked, Source
     from dobby.client.hosts import Hosts
+    from dobby.config import Options
     from dobby.core.request import Request
 
 
@@ -27,6 +28,7 @@ def ask_again(
     env_file: str | None,
     force: bool,
     hosts: Hosts,
+    settings: Options,
     say: Callable[[str], None],
 ) -> tuple[Asked, Source]:
     """`found` is the agent's answer to `show`. Raises UsageError: outside a checkout without
@@ -47,6 +49,7 @@ def ask_again(
         force=force or before.force,
         **changes,
         **asking.of_caller(environ),
+        **asking.of_owner(settings, source.checkout),
     )
     return asking.Asked(request=request, values=values, host=row["host"]), source
 

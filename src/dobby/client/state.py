@@ -30,6 +30,30 @@ def remember(environ: Mapping[str, str], host: str, project: str, label: str) ->
     _write(f"{state}/hosts", _quote(host), "")
 
 
+def forget_host(environ: Mapping[str, str], host: str) -> bool:
+    """Nothing was ever launched there; whether something was remembered."""
+    jobs = f"{state_dir(environ)}/jobs"
+    for folder in _names(jobs):
+        for name in _names(f"{jobs}/{folder}"):
+            if _read(f"{jobs}/{folder}/{name}") == host:
+                _remove(f"{jobs}/{folder}/{name}")
+    forget_note(environ, "untold", host)
+    return _remove(f"{state_dir(environ)}/hosts/{_quote(host)}")
+
+
+def note_once(environ: Mapping[str, str], what: str, about: str) -> bool:
+    """Remember that `what` was said about a host; False when it was said before."""
+    folder = f"{state_dir(environ)}/{what}"
+    if os.path.exists(f"{folder}/{_quote(about)}"):
+        return False
+    _write(folder, _quote(about), "")
+    return True
+
+
+def forget_note(environ: Mapping[str, str], what: str, about: str) -> None:
+    _remove(f"{state_dir(environ)}/{what}/{_quote(about)}")
+
+
 def last_host(environ: Mapping[str, str], project: str, label: str) -> str:
     """Where `label` was launched last from here, "" when it never was. Without a project: of
     any project, if all agree."""
@@ -37,11 +61,9 @@ def last_host(environ: Mapping[str, str], project: str, label: str) -> str:
     folders = [_quote(project)] if project else _names(jobs)
     found = set()
     for folder in folders:
-        try:
-            with open(f"{jobs}/{folder}/{_quote(label)}") as file:
-                found.add(file.read())
-        except FileNotFoundError:
-            continue
+        host = _read(f"{jobs}/{folder}/{_quote(label)}")
+        if host is not None:
+            found.add(host)
     return found.pop() if len(found) == 1 else ""
 
 
@@ -58,16 +80,32 @@ def known_labels(environ: Mapping[str, str] | None = None) -> list[str]:
 
 def _write(folder: str, name: str, content: str) -> None:
     path = f"{folder}/{name}"
-    try:
-        with open(path) as file:
-            if file.read() == content:
-                return
-    except FileNotFoundError:
+    before = _read(path)
+    if before == content:
+        return
+    if before is None:
         os.makedirs(folder, 0o700, exist_ok=True)
     temp = f"{folder}/.{os.urandom(4).hex()}"
     with open(temp, "w") as file:
         file.write(content)
     os.replace(temp, path)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _remove(path: str) -> bool:
+    """Whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _names(folder: str) -> list[str]:

@@ -7,7 +7,7 @@ from dobby.core.errors import UsageError
 from dobby.core.record import Record
 from dobby.core.request import IF_RUNNING, check_inside, check_variable
 from dobby.core.settings import did_you_mean, parse_duration_s, read_count, read_string, read_strings
-from dobby.core.status import FINALS
+from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROJECT, USER = "project", "user"
-NOTICE_KINDS = ("started", *FINALS, "stalled")
 
 
 class HostEntry(Record):
@@ -113,6 +112,14 @@ def _one_of(known: Sequence[str]) -> Callable[[str], None]:
     return check
 
 
+def _read_email(value: object) -> str:
+    """One address; "" means that one wants no mail."""
+    text = read_string(value)
+    if text and not names.is_address(text):
+        raise ValueError(f"must be an address such as ann@example.org, not {names.shown(text)}")
+    return text
+
+
 def _read_if_running(value: object) -> str:
     return _checked(_one_of(IF_RUNNING))(read_string(value))
 
@@ -146,13 +153,13 @@ SETTINGS = (
     _shared("keep", _GLOBS, "files left for the job's next run", "--keep"),
     _shared("include", _GLOBS, "ignored files to bring along"),
     _shared("forward_env", _each(check_variable), "variables whose values the job gets", "--env"),
-    _shared("notify", read_strings, "who else is told"),
+    _shared("notify", _each(names.check_who), "who else is told", "--notify"),
     _shared("timeout", _read_timeout, "when a run is ended", "--timeout"),
     _shared("grace", parse_duration_s, "time between SIGINT and SIGKILL", "--grace"),
     _shared("if_running", _read_if_running, "what to do when the label is held", "--if-running"),
     _shared("untracked_limit_mb", read_count, "most that untracked files may come to"),
     Setting(key="name", read=_name("project"), places=(PROJECT,), meaning="name of the project"),
-    Setting(key="email", read=read_string, places=(USER,), meaning="where one's own notices go"),
+    Setting(key="email", read=_read_email, places=(USER,), meaning="where one's own notices go"),
     Setting(key="notify_on", read=_NOTICES, places=(USER,), meaning="what one wants to be told of"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}

@@ -23,7 +23,7 @@ def load_user_file(environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Path and text of the user's file, None where there is none. Raises UsageError."""
     path = user_path(environ)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", newline="") as file:  # as it is, so that it can be edited
             return path, file.read()
     except FileNotFoundError:
         if environ.get("DOBBY_CONFIG"):

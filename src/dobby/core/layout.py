@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.core.names import check_name
+from dobby.core.names import check_name, is_name
 from dobby.core.record import Record
 
 
@@ -141,6 +141,21 @@ class Run(Record):
         return f"{self.root}/supervisor.err"
 
     @property
+    def excerpt(self) -> str:
+        """The log's last lines and the line that looks like the error, masked."""
+        return f"{self.root}/excerpt.json"
+
+    @property
+    def notices(self) -> str:
+        """What became of the run's notices, an attempt a line (core/delivered.py)."""
+        return f"{self.root}/notices.jsonl"
+
+    @property
+    def marker(self) -> str:
+        """There while somebody is still to be told of the run. No name of ours holds a '%'."""
+        return f"{outbox(self.home)}/{self.project}%2F{self.label}%2F{self.run_id}"
+
+    @property
     def outputs(self) -> str:
         return f"{self.root}/outputs"
 
@@ -156,3 +171,41 @@ def agent(home: str, digest: str) -> str:
 
 def settings(home: str) -> str:
     return f"{home}/config.toml"
+
+
+def settings_lock(home: str) -> str:
+    """flocked for an instant while dobby itself changes the settings."""
+    return f"{home}/config.toml.lock"
+
+
+def watch(home: str) -> str:
+    """The script that cron runs (`dobby host add --watch`)."""
+    return f"{home}/watch"
+
+
+def tool(home: str, name: str) -> str:
+    """A program that dobby installed for itself, such as Apprise's venv."""
+    return f"{home}/tools/{check_name(name, 'tool')}"
+
+
+def outbox(home: str) -> str:
+    """A marker for each run that is not final, or of which not everyone has been told."""
+    return f"{home}/outbox"
+
+
+def parse_marker(home: str, name: str) -> Run | None:
+    """The run that a name in the outbox stands for, None where it is none of ours."""
+    parts = name.split("%2F")
+    if len(parts) != 3 or not all(map(is_name, parts)):
+        return None
+    return Run(home=home, project=parts[0], label=parts[1], run_id=parts[2])
+
+
+def steward_lock(home: str, machine: str) -> str:
+    """flocked by the one steward of this machine: a home may be shared by several."""
+    return f"{home}/steward.{machine.replace('/', '-')}.lock"
+
+
+def steward_trouble(home: str, machine: str) -> str:
+    """What the steward said on stderr: empty unless dobby is wrong."""
+    return f"{home}/steward.{machine.replace('/', '-')}.err"

@@ -1,4 +1,4 @@
-"""Names of labels, projects and runs: what is allowed, and how others are made fit."""
+"""Names of labels, projects and runs, and addresses: what is allowed, and how others are made fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dobby.core.errors import UsageError
 
 MAX_LENGTH = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+# A part of RFC 5322 that no header, list or shell can misread: no quotes, brackets, controls.
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}\Z")
 _RULE = (
     "1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit, without '..', "
     "not ending in '.' or '.lock'"
@@ -23,6 +25,21 @@ def check_name(text: str, what: str) -> str:
     """`text` itself. Raises UsageError naming `what` ("label", "project", "run id")."""
     if not is_name(text):
         raise UsageError(f"{what} {shown(text)} is not allowed", f"a {what} is {_RULE}")
+    return text
+
+
+def is_address(text: str) -> bool:
+    """Whether mail can be sent to `text`: one plain address, such as ann@example.org."""
+    return bool(_ADDRESS.match(text)) and len(text) <= 254 and not text.startswith("-")
+
+
+def check_who(text: str) -> str:
+    """`text` itself, when it names somebody to tell: an address, or a channel by its name.
+    Raises UsageError."""
+    if not (is_address(text) if "@" in text else is_name(text)):
+        raise UsageError(
+            f"{shown(text)} is nobody who could be told", "give an address, or the name of a channel"
+        )
     return text
 
 

@@ -8,6 +8,7 @@ from dobby.core import names
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
+from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ IF_RUNNING = ("refuse", "queue", "replace")
 
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
-    *("run_id", "user", "client", "restart_of", "force"),
+    *("run_id", "user", "client", "email", "notify_on", "restart_of", "force"),
     *("subject", "tags", "roots", "modules", "object_format"),
 )
 
@@ -40,6 +41,8 @@ class Request(Record):
     [name, object id] pairs that `git describe` needs, `forward` the names of values that
     travel beside the request and are never stored, `variables` the values that are no secret.
     `roots` are the ids of the repository's root commits (empty where they cannot be known).
+    `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
+    `notify` are addresses and names of channels that are told beside the team's.
     """
 
     run_id: str
@@ -72,6 +75,9 @@ class Request(Record):
     client: str = ""
     restart_of: str = ""
     force: bool = False
+    notify: tuple[str, ...] = ()
+    email: str = ""
+    notify_on: tuple[str, ...] = NOTICE_KINDS
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""
@@ -120,6 +126,10 @@ def check_request(request: Request) -> Request:
         check_inside(glob, "glob")
     for name in request.forward + tuple(n for n, _ in request.variables):
         check_variable(name)
+    for who in request.notify:
+        names.check_who(who)
+    if request.email and not names.is_address(request.email):
+        raise UsageError(f"{names.shown(request.email)} is no address for mail")
     if not request.command.strip():
         raise UsageError("the command is empty")
     if "\0" in request.command + request.setup:

@@ -150,6 +150,8 @@ class Lost(Final):
 
 FINALS: dict[str, type[Final]] = {c.name: c for c in (Succeeded, Failed, Stopped, TimedOut, Lost)}
 NAMES = (Queued.name, Preparing.name, Running.name, *FINALS)
+# What people are told of: that the command started, how it ended, that it has been silent.
+NOTICE_KINDS = ("started", *FINALS, "stalled")
 
 
 def dump_final(final: Final) -> dict[str, Any]:

@@ -31,23 +31,37 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:")
 
 def parse(text: str) -> dict[str, Any]:
     """The document. Raises ValueError, which names the line."""
-    text = text.replace("\r\n", "\n")
+    return _read(text.replace("\r\n", "\n"))[0]
+
+
+def sections(text: str) -> list[tuple[list[str], int, int]]:
+    """The headers of `text`, which has no \\r\\n: each with its keys, where it begins, and where the
+    last line of its table ends (comments behind that are none of it). Raises as `parse`."""
+    return _read(text)[1]
+
+
+def _read(text: str) -> tuple[dict[str, Any], list[tuple[list[str], int, int]]]:
     root: dict[str, Any] = {}
     table = root
+    found: list[tuple[list[str], int, int]] = []
     at = _skip(_BLANK_LINES, text, 0)
     while at < len(text):
+        begin = at
         if text[at] == "[":
             width = 2 if text.startswith("[[", at) else 1
             keys, at = _keys(text, at + width)
             at = _expect(text, at, "]" * width)
             table = _open(root, keys, many=width == 2, text=text, at=at)
+            found.append((keys, begin, at))
         else:
             at = _pair(text, at, table)
         end = _LINE_END.match(text, at)
         if end is None:
             raise _wrong(text, at)
+        if found:
+            found[-1] = (*found[-1][:2], end.end())
         at = _skip(_BLANK_LINES, text, end.end())
-    return root
+    return root, found
 
 
 def _pair(text: str, at: int, table: dict[str, Any]) -> int:

@@ -15,7 +15,7 @@ Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or ob
 
 from __future__ import annotations
 
-from dobby.snapshot.checkout import Checkout, open_checkout
+from dobby.snapshot.checkout import Checkout, email_anywhere, email_of, open_checkout
 from dobby.snapshot.history import distance, recent, root_commits, tags
 from dobby.snapshot.modules import ModuleSource
 from dobby.snapshot.objects import known, pack
@@ -26,6 +26,8 @@ __all__ = [
     "ModuleSource",
     "Snapshot",
     "distance",
+    "email_anywhere",
+    "email_of",
     "known",
     "open_checkout",
     "pack",

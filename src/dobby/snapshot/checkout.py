@@ -10,7 +10,7 @@ from dobby.snapshot import git, urls
 
 _SETTINGS = (
     r"^(remote\..*\.(url|promisor)|url\..*\.insteadof|extensions\.partialclone|core\.attributesfile"
-    r"|filter\..*\.(clean|smudge|process)|submodule\..*\.url)$"
+    r"|filter\..*\.(clean|smudge|process)|submodule\..*\.url|user\.email)$"
 )
 _QUESTIONS = (
     ("--show-object-format",),
@@ -122,6 +122,19 @@ def finish_config(process: git.Process) -> tuple[tuple[str, str], ...]:
     out = os.fsdecode(git.finish(process, ok=(0, 1)))
     pairs = (entry.partition("\n") for entry in out.split("\0")[:-1])
     return tuple((key, value if sep else "true") for key, sep, value in pairs)
+
+
+def email_of(config: tuple[tuple[str, str], ...]) -> str:
+    """git's user.email, "" where there is none."""
+    return next((value for key, value in reversed(config) if key == "user.email"), "")
+
+
+def email_anywhere() -> str:
+    """The account's user.email, outside any checkout; "" where there is none, or no git."""
+    try:
+        return os.fsdecode(git.run(None, "config", "--get", "user.email", cwd="/", ok=(0, 1))).strip()
+    except DobbyError:
+        return ""
 
 
 def is_partial(config: tuple[tuple[str, str], ...]) -> bool:

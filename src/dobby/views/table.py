@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dobby.config import Options, Setting
 
 RUN_HEADER = (*("LABEL", "HOST", "STATUS", "STARTED", "DURATION", "REVISION", "COMMIT", "USER", "COMMAND"),)
-HISTORY_HEADER = ("RUN", *RUN_HEADER)
+HISTORY_HEADER = ("RUN", *RUN_HEADER[:-1], "HOW", RUN_HEADER[-1])
 NOTHING = "-"
 STATUS_WIDTH = 56
 _STYLES = {
@@ -69,9 +69,46 @@ def of_runs(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime 
 
 
 def of_history(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None) -> Table:
-    """The same, with run ids."""
+    """The same, with run ids, and who started, restarted and stopped what. Who is no more than what
+    they said is marked so."""
     bare = _bare_project(rows, here)
-    return Table(HISTORY_HEADER, [[_text(row, "run_id"), *_cells(row, bare, now)] for row in rows])
+    return Table(HISTORY_HEADER, [_history_cells(row, bare, now) for row in rows])
+
+
+def _history_cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> list[str]:
+    cells = _cells(row, bare, now)
+    by = (row.get("cause") or {}).get("by")
+    if by:
+        cells[2] = f"{row.get('status')} (by {_claimed(row, str(by), ', claimed')})"
+    cells[7] = _claimed(row, cells[7], " (claimed)") if cells[7] else NOTHING
+    before = _text(row, "restart_of")
+    how = f"restart of {before}" if before else "started"
+    return [_text(row, "run_id"), *cells[:-1], how, cells[-1]]
+
+
+def _claimed(row: Mapping[str, Any], name: str, mark: str) -> str:
+    """A host knows its accounts; another name is only what a caller gave as theirs."""
+    account = row.get("account")
+    return name if account in (None, name) else f"{name}{mark}"
+
+
+def is_claimed(row: Mapping[str, Any]) -> bool:
+    """Whether the history's line of this run marks somebody as claimed."""
+    names = (row.get("user"), (row.get("cause") or {}).get("by"))
+    return any(name and _claimed(row, str(name), "?") != name for name in names)
+
+
+def untold_text(row: Mapping[str, Any], given_up_alone: bool = False) -> str:
+    """Which channels could not be told of the run, "" where all is well or nothing is due."""
+    parts = []
+    for notice in row.get("notices") or ():
+        state, number = notice.get("state"), notice.get("attempts") or 0
+        attempts = f"{number} attempt{'' if number == 1 else 's'}"
+        if state == "given_up":
+            parts.append(f"{notice.get('channel')} was not told, given up after {attempts}")
+        elif state == "failed" and not given_up_alone:
+            parts.append(f"{notice.get('channel')} is not told yet, {attempts} failed")
+    return "; ".join(parts)
 
 
 def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
@@ -79,6 +116,42 @@ def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
     rows = [[s.key, _setting(getattr(options, s.field)), options.sources[s.key]] for s in settings]
     rows += [[f"host.{name}", entry.ssh, "user's file"] for name, entry in options.hosts.items()]
     return Table(("SETTING", "VALUE", "FROM"), rows)
+
+
+def of_channels(channels: Sequence[Mapping[str, Any]]) -> Table:
+    """What `channel list` shows: of secrets the names alone."""
+    rows = []
+    for one in channels:
+        own = [f"{key}={_setting_of_channel(value)}" for key, value in one["settings"].items()]
+        own += [f"{key}=(secret)" for key in one["secrets"]]
+        told = "every run" if one["team"] else "whom names it"
+        least = f", from {duration_text(one['min_duration_s'])}" if one["min_duration_s"] else ""
+        lines = "yes" if one["log_lines"] else "no"
+        rows.append([one["name"], one["kind"], told, f"{_kinds(one['on'])}{least}", lines, " ".join(own)])
+    return Table(("CHANNEL", "KIND", "TOLD OF", "ON", "LOG LINES", "SETTINGS"), rows)
+
+
+def _setting_of_channel(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _kinds(on: Sequence[str]) -> str:
+    from dobby.core.status import NOTICE_KINDS
+
+    return "all" if set(on) == set(NOTICE_KINDS) else ", ".join(on) or "nothing"
+
+
+def of_hosts(hosts: Sequence[Mapping[str, Any]]) -> Table:
+    """What `host list` shows."""
+    rows = [
+        [
+            one["host"],
+            one["ssh"] or "this machine",
+            ", ".join(word for word in ("added", "used", "default") if one[word]) or NOTHING,
+        ]
+        for one in hosts
+    ]
+    return Table(("HOST", "DESTINATION", "KNOWN AS"), rows)
 
 
 def _bare_project(rows: Sequence[Mapping[str, Any]], here: str) -> str:

@@ -1,13 +1,26 @@
-"""Accept a run and start its supervisor; acknowledged only when that lives."""
+"""Accept a run and start its supervisor; acknowledged only when that lives, and the steward."""
 
 from __future__ import annotations
 
 import os
 import time
 
-from dobby.agent import admission, arrival, conclude, durable, locks, rows, start, stopping, store, turn
+from dobby.agent import (
+    admission,
+    arrival,
+    conclude,
+    durable,
+    locks,
+    outbox,
+    rows,
+    start,
+    stewards,
+    stopping,
+    store,
+    turn,
+)
 from dobby.agent.charge import Charge
-from dobby.core import protocol
+from dobby.core import notices, protocol
 from dobby.core import request as rq
 from dobby.core import status as st
 from dobby.core.errors import Busy, DobbyError
@@ -19,6 +32,7 @@ if TYPE_CHECKING:
     from dobby.agent.main import Call
     from dobby.agent.store import Stored
     from dobby.core import layout
+    from dobby.core.host_settings import HostSettings
     from dobby.core.request import Request
 
 ACCEPTING_S = 0.5
@@ -32,8 +46,9 @@ class _Twin(Exception):
 
 def run(call: Call) -> dict[str, Any]:
     """`args`: `request`, `values` (forwarded ones by name), `follow`. Answers `run`, a row, and
-    `already`: whether this run id had been accepted before. With `follow` that is said as `ack`,
-    and the log follows in the same session, as the verb `follow` sends it."""
+    `already`: whether this run id had been accepted before; for a new one `audience` too. With
+    `follow` that is said as `ack`, and the log follows in the same session, as the verb `follow`
+    sends it."""
     answer = _launch(call)
     if not call.args.get("follow"):
         return answer
@@ -72,11 +87,21 @@ def _launch(call: Call) -> dict[str, Any]:
     except _Twin:
         _await_start(run)
         return _answer(run, already=True)
+    outbox.add(run)
     values = call.args.get("values", {})
     _start(
         Charge(run=run, request=request, settings=settings, values=values, run_fd=run_fd, label_fd=label_fd)
     )
-    return _answer(run, already)
+    return {**_answer(run, already), "audience": _audience(request, settings)}
+
+
+def _audience(request: Request, settings: HostSettings) -> dict[str, Any]:
+    """Who is told: for whoever launched it. `channels` counts those of the host, `told` names
+    those that hear of this run, `unknown` are those of `notify` who cannot be reached."""
+    channels = settings.channels.values()
+    told = {one.channel.name for one in notices.recipients(request, channels)}
+    unknown = notices.unknown_names(request.notify, channels)
+    return {"channels": len(channels), "told": sorted(told), "unknown": unknown}
 
 
 def _start(charge: Charge) -> None:
@@ -132,6 +157,7 @@ def _await_start(run: layout.Run) -> None:
 
 
 def _answer(run: layout.Run, already: bool) -> dict[str, Any]:
+    stewards.ensure(run.home)
     stored = rows.look(run)
     if stored is None:
         raise DobbyError(f"run {run.run_id} was removed while it was being started")

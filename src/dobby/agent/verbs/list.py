@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def run(call: Call) -> dict[str, Any]:
     """`args`: `all` (else each job's live runs and its latest), `labels` (pairs of project, ""
-    for any, and label; none: all jobs). Answers `runs`, and `unreadable`, one sentence each."""
+    for any, and label; none: all jobs). Answers `runs`, `unreadable`, one sentence each, and
+    `account`, the name that ssh let in: who a run's `user` is was only said by the caller."""
     labels = call.args.get("labels") or [("", "")]
     unreadable: list[str] = []
     found: list[dict[str, Any]] = []
@@ -22,7 +23,17 @@ def run(call: Call) -> dict[str, Any]:
         for job in store.jobs(call.home, project, label):
             runs = rows.of_job(job, unreadable)
             found += [rows.row(s) for s in (runs if call.args.get("all") else _current(runs))]
-    return {"runs": found, "unreadable": unreadable}
+    return {"runs": found, "unreadable": unreadable, "account": _account()}
+
+
+def _account() -> str:
+    import os
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _current(runs: list[Stored]) -> list[Stored]:

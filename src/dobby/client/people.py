@@ -1,0 +1,13 @@
+"""Who had a hand in a run, as its callers said: on a shared account nobody can tell them apart."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def of_run(row: Mapping[str, Any]) -> set[str]:
+    """Who launched it, and who stopped it."""
+    return {name for name in (row.get("user"), (row.get("cause") or {}).get("by")) if name}
