@@ -8,8 +8,8 @@ from dobby.client import asking, listing, state, targets
 from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
 from dobby.client.listing import Listing
+from dobby.client.run import Run
 from dobby.core.errors import DobbyError, Unreachable, UsageError
-from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,34 +21,6 @@ if TYPE_CHECKING:
     from dobby.client.following import Follower, Reader
     from dobby.client.host_book import HostBook
     from dobby.config import Options
-
-
-class Run(Record):
-    """One run as its host knew it when it was asked. `row` holds the fields of `ps --json`."""
-
-    row: dict[str, Any]
-    already: bool = False
-
-    @property
-    def host(self) -> str:
-        return str(self.row["host"])
-
-    @property
-    def project(self) -> str:
-        return str(self.row["project"])
-
-    @property
-    def label(self) -> str:
-        return str(self.row["label"])
-
-    @property
-    def run_id(self) -> str:
-        return str(self.row["run_id"])
-
-    @property
-    def log_command(self) -> str:
-        """The one command that shows the log."""
-        return f"dobby logs {self.project}/{self.label} -H {self.host} --run {self.run_id}"
 
 
 def _ignore(*_: object) -> None:
