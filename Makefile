@@ -37,6 +37,7 @@ demo-ssh: tools venv
 
 bench: tools venv
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.notices
 
 venv:
 	@scripts/venv.sh
