@@ -179,6 +179,7 @@ def _account() -> Iterator[tuple[str, str]]:
     session that was killed are recognised and removed by the next."""
     for entry in pwd.getpwall():
         if entry.pw_name.startswith(ALIAS) and not os.path.exists(f"/proc/{entry.pw_gecos}"):
+            leftovers.reap("", entry.pw_uid, grace_s=0.0)  # the next user may get this uid
             subprocess.run(["userdel", "-r", "-f", entry.pw_name], capture_output=True, check=False)
     user = ALIAS + secrets.token_hex(4)
     _retried(["useradd", "-m", "-s", "/bin/bash", "-c", str(os.getpid()), user])

@@ -238,10 +238,12 @@ CANARY = f"s3cr3t-{os.urandom(8).hex()}"  # this process's own: other tests look
 
 
 class Watching(threading.Thread):
-    """Reads every process's arguments, again and again, until told to end."""
+    """Reads every process's arguments, again and again, until told to end; keeps those with one
+    of `words`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *words: str) -> None:
         super().__init__(daemon=True)
+        self._words = [word.encode() for word in words]
         self.seen: set[str] = set()
         self.looks = 0
         self._end = threading.Event()
@@ -251,9 +253,9 @@ class Watching(threading.Thread):
         while not self._end.is_set():
             for pid in filter(str.isdigit, os.listdir("/proc")):
                 with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-                    words = file.read()
-                    if CANARY.encode() in words:
-                        self.seen.add(words.decode("utf-8", "replace"))
+                    argv = file.read()
+                    if any(word in argv for word in self._words):
+                        self.seen.add(argv.decode("utf-8", "replace"))
             self.looks += 1
 
     def ended(self) -> set[str]:
@@ -271,9 +273,9 @@ def test_secrets_are_nowhere(
     repo.git("remote", "add", "origin", f"https://{CANARY}:{CANARY}@example.invalid/team/project.git")
     said: list[str] = []
     client = Client(cwd=repo.path, say=said.append)
-    watching = Watching()
+    watching = Watching(CANARY)
     job = 'test "$TOKEN" = "$FILED" && git remote get-url origin && cat $DOBBY_OUTPUTS/../request.json'
-    options = {"env": ["TOKEN"], "env_file": str(tmp_path / "env")}
+    options: dict[str, Any] = {"env": ["TOKEN"], "env_file": str(tmp_path / "env")}
     row, log = finished(client, host, job, label="first", **options)
     monkeypatch.setenv("FILED", CANARY)
     again = Client(cwd=repo.path, say=said.append).restart("first", host=host.name)
