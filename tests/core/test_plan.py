@@ -116,7 +116,11 @@ def steps(kind: object, files: dict[str, str]) -> list[tuple[str, list[tuple[str
 def test_a_project_is_installed_editable_in_a_layer_of_its_own() -> None:
     files = {"pyproject.toml": PROJECT + HATCH}
     assert steps(uv, files) == [
-        ("dependencies", [("/bin/uv", "venv", "--quiet", ENV), (*UV_INSTALL, "-r", "pyproject.toml")], True),
+        (
+            "dependencies",
+            [("/bin/uv", "venv", "--quiet", ENV), (*UV_INSTALL, "-r", "pyproject.toml")],
+            True,
+        ),
         ("project", [(*UV_INSTALL, "--no-deps", "--reinstall", "-e", ".")], False),
     ]
     assert steps(pip, files) == [
