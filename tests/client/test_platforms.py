@@ -26,7 +26,7 @@ TAKEN_AWAY = {
         ("os.pidfd_open(", "os.no_pidfd_open("),
     ],
     "agent/clock.py": [('"/proc/sys/kernel/random/boot_id"', '"/nonexistent"')],
-    "agent/watch.py": [('os.uname().sysname != "Linux"', "True")],
+    "agent/inotify.py": [('os.uname().sysname != "Linux"', "True")],
 }
 
 SCRIPT = """
