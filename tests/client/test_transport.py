@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.wait import until
 
 import dobby
 from dobby import Client
+from dobby.local import Local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +31,28 @@ def said() -> list[str]:
 @pytest.fixture
 def client(repo: Repo, ssh_host: Host, said: list[str]) -> Client:
     return Client(cwd=repo.path, say=said.append)
+
+
+# --- this machine -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"VIRTUAL_ENV": "/v", "PATH": "/v/bin:/bin:/v/binx"}, "/bin:/v/binx"),
+        ({"CONDA_PREFIX": "/c/envs/e", "CONDA_DEFAULT_ENV": "e", "PATH": "/c/envs/e/bin:/bin"}, "/bin"),
+        ({"CONDA_PREFIX": "/c", "CONDA_DEFAULT_ENV": "base", "PATH": "/c/bin:/bin"}, "/c/bin:/bin"),
+        ({"PATH": "/a::/b"}, "/a::/b"),
+    ],
+)
+def test_an_active_environment_does_not_leak_by_path(environ: dict[str, str], path: str) -> None:
+    process = Local(environ).start(subprocess.DEVNULL)
+    try:
+        with open(f"/proc/{process.pid}/environ", "rb") as file:
+            found = dict(entry.split("=", 1) for entry in file.read().decode().split("\0") if entry)
+        assert found == {"PATH": path}
+    finally:
+        process.communicate(b"", timeout=10)
 
 
 # --- one connection --------------------------------------------------------------------------
