@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests import leftovers, sshd, wait
 
-from dobby import transport
+from dobby import local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path) -> None:
 
 
 def test_what_dobby_starts_on_this_machine_carries_the_mark() -> None:
-    agent = transport.Local(os.environ).start(subprocess.DEVNULL)
+    agent = local.Local(os.environ).start(subprocess.DEVNULL)
     try:
         assert agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])]
     finally:

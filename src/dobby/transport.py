@@ -1,4 +1,5 @@
-"""How a verb reaches the agent: over the system's OpenSSH, or as a child on this machine.
+"""How a verb reaches the agent: over the system's OpenSSH (ssh.py), or as a child on this machine
+(local.py).
 
 One call is one session (`Session`): the header and the call go out at once, replies come back
 framed. When the host lacks the agent, the session ships it on the way.
@@ -264,60 +265,6 @@ def _end(process: subprocess.Popen[bytes], way: Transport) -> None:
         process.wait(_PARTING_S)
     except subprocess.TimeoutExpired:
         way.abandon(process)
-
-
-# --- this machine -------------------------------------------------------------------------
-
-_KEPT = (
-    *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "TERM"),
-    *("XDG_RUNTIME_DIR", "DOBBY_HOME"),
-    # How this machine reaches the network is no setting of one shell.
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-)
-
-
-class Local:
-    """The same agent on this machine, without ssh. Nothing of the caller's shell leaks in: only
-    what a login would set as well, and PATH without an active virtual environment."""
-
-    host = "local"
-    patience_s: float | None = PATIENCE_S
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
-        active = environ.get("VIRTUAL_ENV")
-        if active:
-            path = environ.get("PATH", "").split(":")
-            self._env["PATH"] = ":".join(p for p in path if p != f"{active}/bin")
-
-    def start(self, errors: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", protocol.BOOTSTRAP],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=self._env,
-            cwd="/",
-            start_new_session=True,
-        )
-
-    def explain(self, said: str, code: int, here: bool) -> Unreachable:
-        why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
-        message = f"the agent on this machine ended without an answer: {why}"
-        return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
-
-    def abandon(self, process: subprocess.Popen[bytes]) -> None:
-        """Not killed: it may be just starting a run that it has accepted."""
-        from threading import Thread
-
-        Thread(target=process.wait, daemon=True).start()
-
-    def shell(self, command: str) -> int:
-        return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
-
-    def rsync(self) -> None:
-        return None
 
 
 def last_words(said: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +15,9 @@ from tests.wait import until
 
 import dobby
 from dobby import Client
+from dobby.local import Local
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Host
     from tests.gitrepo import Repo
 
@@ -29,6 +30,28 @@ def said() -> list[str]:
 @pytest.fixture
 def client(repo: Repo, ssh_host: Host, said: list[str]) -> Client:
     return Client(cwd=repo.path, say=said.append)
+
+
+# --- this machine -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"VIRTUAL_ENV": "/v", "PATH": "/v/bin:/bin:/v/binx"}, "/bin:/v/binx"),
+        ({"CONDA_PREFIX": "/c/envs/e", "CONDA_DEFAULT_ENV": "e", "PATH": "/c/envs/e/bin:/bin"}, "/bin"),
+        ({"CONDA_PREFIX": "/c", "CONDA_DEFAULT_ENV": "base", "PATH": "/c/bin:/bin"}, "/c/bin:/bin"),
+        ({"PATH": "/a::/b"}, "/a::/b"),
+    ],
+)
+def test_an_active_environment_does_not_leak_by_path(environ: dict[str, str], path: str) -> None:
+    process = Local(environ).start(subprocess.DEVNULL)
+    try:
+        found = until(lambda: Path(f"/proc/{process.pid}/environ").read_text())  # "" until exec is done
+        assert set(found.split("\0")) <= {f"PATH={path}", "PWD=/", ""}  # sh adds the second
+        assert f"PATH={path}\0" in found
+    finally:
+        process.communicate(b"", timeout=10)
 
 
 # --- one connection --------------------------------------------------------------------------

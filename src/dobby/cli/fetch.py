@@ -62,4 +62,7 @@ def _sentence(got: Mapping[str, Any]) -> str:
     if got["differs"]:
         text += "\nnot overwritten, as they differ (--overwrite replaces them):"
         text += "".join(f"\n  {clean_cell(str(path))}" for path in got["differs"])
+    if got.get("outside"):
+        text += "\nleft there, as they link to what was not fetched:"
+        text += "".join(f"\n  {clean_cell(str(path))}" for path in got["outside"])
     return text

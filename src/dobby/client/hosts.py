@@ -6,7 +6,8 @@ from dobby import shipping
 from dobby.client import state
 from dobby.core.errors import DobbyError
 from dobby.core.record import Record
-from dobby.transport import Local, Session
+from dobby.local import Local
+from dobby.transport import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 
 def load(path: str) -> dict[str, str]:
@@ -18,6 +17,8 @@ def load(path: str) -> dict[str, str]:
 
 def store(path: str, entries: dict[str, str], most: int) -> None:
     """Keep the newest `most` entries. Written aside and renamed: a reader sees old or new."""
+    import tempfile  # 5 ms, which most calls need not pay
+
     folder = os.path.dirname(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)

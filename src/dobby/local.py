@@ -1,0 +1,72 @@
+"""The same agent on this machine, without ssh."""
+
+from __future__ import annotations
+
+import subprocess
+
+from dobby.core import protocol
+from dobby.transport import PATIENCE_S, ended, last_words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dobby.core.errors import Unreachable
+
+_KEPT = (
+    *("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ", "TMPDIR", "TERM"),
+    *("XDG_RUNTIME_DIR", "DOBBY_HOME"),
+    # How this machine reaches the network is no setting of one shell.
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)
+
+
+def _active(environ: Mapping[str, str]) -> set[str]:
+    """What activation has put into PATH. conda's base is active by the account's login files."""
+    found = {f"{environ['VIRTUAL_ENV']}/bin"} if environ.get("VIRTUAL_ENV") else set()
+    if environ.get("CONDA_PREFIX") and environ.get("CONDA_DEFAULT_ENV") != "base":
+        found.add(f"{environ['CONDA_PREFIX']}/bin")
+    return found
+
+
+class Local:
+    """Nothing of the caller's shell leaks in: only what a login would set as well, and PATH
+    without an active virtual environment."""
+
+    host = "local"
+    patience_s: float | None = PATIENCE_S
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
+        if "PATH" in environ:
+            active = _active(environ)
+            self._env["PATH"] = ":".join(p for p in environ["PATH"].split(":") if p not in active)
+
+    def start(self, errors: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", protocol.BOOTSTRAP],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=self._env,
+            cwd="/",
+            start_new_session=True,
+        )
+
+    def explain(self, said: str, code: int, here: bool) -> Unreachable:
+        why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
+        message = f"the agent on this machine ended without an answer: {why}"
+        return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
+
+    def abandon(self, process: subprocess.Popen[bytes]) -> None:
+        """Not killed: it may be just starting a run that it has accepted."""
+        from threading import Thread
+
+        Thread(target=process.wait, daemon=True).start()
+
+    def shell(self, command: str) -> int:
+        return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
+
+    def rsync(self) -> None:
+        return None
