@@ -114,6 +114,6 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path) -> None:
 def test_what_dobby_starts_on_this_machine_carries_the_mark() -> None:
     agent = local.Local(os.environ).start(subprocess.DEVNULL)
     try:
-        assert agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])]
+        wait.until(lambda: agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])])
     finally:
         agent.communicate(b"", timeout=10)
