@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OLDEST = (3, 9)
 # Read when the tests are collected: inside a test, HOME is the test's own.
@@ -35,3 +42,41 @@ def _ask(path: str) -> tuple[tuple[int, ...], str] | None:
         return None
     major, minor, executable = result.stdout.strip().split(" ", 2)
     return (int(major), int(minor)), executable
+
+
+NOBODY = 65534
+SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+
+
+@functools.cache
+def for_anyone() -> str:
+    """An interpreter that another account may run; "" where there is none. Root's own, in root's
+    home, is not one."""
+    if os.getuid() != 0:
+        return sys.executable
+    for path in ("/usr/bin/python3", *found().values(), sys.executable):
+        argv = [path, "-I", "-S", "-c", f"import sys; sys.exit(sys.version_info < {OLDEST})"]
+        try:
+            done = subprocess.run(
+                argv, user=NOBODY, group=NOBODY, cwd="/", stderr=subprocess.DEVNULL, check=False
+            )
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return path
+    return ""
+
+
+@contextlib.contextmanager
+def sources_for_anyone() -> Iterator[str]:
+    """A copy of src/ that another account may read, wherever this checkout lies."""
+    top = tempfile.mkdtemp(prefix="dobby-src-")
+    try:
+        shutil.copytree(SOURCE, f"{top}/src", ignore=shutil.ignore_patterns("__pycache__"))
+        for folder, _, files in os.walk(top):
+            os.chmod(folder, 0o755)
+            for name in files:
+                os.chmod(os.path.join(folder, name), 0o644)
+        yield f"{top}/src"
+    finally:
+        shutil.rmtree(top)

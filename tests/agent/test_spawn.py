@@ -87,7 +87,9 @@ def test_signals_are_as_a_program_expects_them() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
         for number, handler in zip(numbers, before):
             signal.signal(number, handler)
-    assert [int(line.split()[1], 16) for line in out.splitlines()] == [0, 0]
+    of_the_c_library = 0b11 << 31  # signals 32 and 33: inherited, and in nobody's power
+    masks = [int(line.split()[1], 16) & ~of_the_c_library for line in out.splitlines()]
+    assert masks == [0, 0]
 
 
 def test_a_group_of_its_own() -> None:

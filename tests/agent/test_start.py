@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import pythons
 from tests.core.examples import REQUEST
 
 from dobby.agent import start, store
@@ -24,8 +23,7 @@ from dobby.core.request import to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SOURCE = Path(__file__).parents[2] / "src"
+    from pathlib import Path
 
 LIMITED = """
 import json, os, resource, sys
@@ -72,10 +70,19 @@ def nobodys() -> Iterator[str]:
     shutil.rmtree(path)
 
 
+@pytest.fixture
+def source() -> Iterator[str]:
+    with pythons.sources_for_anyone() as path:
+        yield path
+
+
 @pytest.mark.parametrize("what", ["the supervisor", "the wrapper", "the command"])
-def test_no_further_process(nobodys: str, what: str) -> None:
+def test_no_further_process(nobodys: str, source: str, what: str) -> None:
     account: dict[str, Any] = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
-    argv = [sys.executable, "-I", "-S", "-B", "-c", LIMITED, str(SOURCE), f"{nobodys}/home"]
+    python = pythons.for_anyone()
+    if not python:
+        pytest.skip("no python here that another account may run")
+    argv = [python, "-I", "-S", "-B", "-c", LIMITED, source, f"{nobodys}/home"]
     argv += [json.dumps(to_dict(REQUEST)), what]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", **account)
     assert done.stderr == ""
