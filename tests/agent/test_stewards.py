@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests import pythons
 from tests.client.carried import is_alive
+from tests.stewards import end as end_steward
 from tests.wait import until
 
 from dobby.agent import clock, locks, outbox, stewards
@@ -40,6 +41,7 @@ def run(home: str) -> layout.Run:
 @pytest.fixture
 def ended(home: str) -> Iterator[None]:
     yield
+    end_steward(home)
     until(lambda: not locks.is_held(stewards.lock_of(home)), 20)
 
 
@@ -111,6 +113,7 @@ def test_on_every_python(home: str, run: layout.Run, version: str) -> None:
     ensure(home, python=pythons.found()[version])
     with open(f"/proc/{pid_of(home)}/comm") as file:
         assert file.read() == "dobby-steward\n"
+    end_steward(home)
     until(lambda: not locks.is_held(stewards.lock_of(home)), 20)
     assert Path(layout.steward_trouble(home, clock.machine_id())).read_text().count("\n") == 1
 

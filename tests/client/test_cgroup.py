@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,9 @@ def top() -> Iterator[Path]:
     yield path
 
     def removed() -> bool:
+        for pid in cgroups.processes(str(path)):  # the steward, which would stay for a while
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         for folder, _, _ in os.walk(path, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)

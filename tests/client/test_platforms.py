@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import stewards
 from tests.client.carried import await_gone
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def answer(plain: Path, repo: Repo, isolated: Path) -> dict[str, Any]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    for lock in (isolated / ".dobby").glob("steward.*.lock"):  # nameless here: nobody else ends it
-        os.kill(json.loads(lock.read_text())["pid"], signal.SIGTERM)
+    stewards.end(isolated / ".dobby")  # nameless here: nobody else ends it
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

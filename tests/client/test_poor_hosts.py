@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import stewards
 from tests.client.drive import agents, finished, launch, remove_agents
 from tests.wait import until
 
@@ -121,10 +122,13 @@ def filesystem(
 
     def mount(options: str) -> None:
         owner = f"uid={host.sshd.uid},gid={host.sshd.uid},mode=0700" if host.sshd else "mode=0700"
-        verb = (
-            ["-o", f"remount,{options}"] if mounted else ["-o", f"{owner},{options}", "-t", "tmpfs", "none"]
-        )
-        done = subprocess.run(["mount", *verb, place], capture_output=True, text=True, check=False)
+        if mounted:
+            stewards.end(host.home)  # what it has open would keep the place writable
+            again = ["mount", "-o", f"remount,{options}", place]
+            until(lambda: subprocess.run(again, capture_output=True, check=False).returncode == 0)
+            return
+        first = ["mount", "-o", f"{owner},{options}", "-t", "tmpfs", "none", place]
+        done = subprocess.run(first, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"mount: {done.stderr.strip()}")
         mounted.append(place)
@@ -139,6 +143,7 @@ def filesystem(
     if bashrc:
         bashrc.write_text(before)
     if mounted:
+        stewards.end(host.home)
         until(lambda: subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0)
     os.rmdir(place)
 
