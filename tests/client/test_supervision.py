@@ -150,8 +150,9 @@ def test_a_supervisor_killed_while_it_prepares(client: Client, host: Host) -> No
     with open(pid_file) as file:
         step = int(file.read())
     kill(run.supervisor())
+    until(lambda: run.row()["status"] == "lost", evidence=run.row)  # by us, or by the steward
     row = run.row()
-    assert (row["status"], row["started_at"]) == ("lost", None)
+    assert row["started_at"] is None
     assert row["cause"] == {"kind": "supervisor_killed"}
     assert not is_alive(step)
 
