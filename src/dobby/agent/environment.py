@@ -165,7 +165,8 @@ def _note(name: str, plan: Plan, done: Sequence[str], where: str) -> str:
         return name
     if not done:
         return f"{name}: unchanged"
-    return f"{name}: {' and '.join(done)} built, {_count_packages(where)} packages"
+    count = _count_packages(where)
+    return f"{name}: {' and '.join(done)} built, {count} package{'' if count == 1 else 's'}"
 
 
 def _count_packages(where: str) -> int:
