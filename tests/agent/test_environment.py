@@ -13,7 +13,6 @@ from tests.agent.places import APP, QUICK, UV, Place, needs_uv, offline
 
 from dobby.agent import built, environment, spawn, survey
 from dobby.agent.steps import StepFailed
-from dobby.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,14 +32,6 @@ def place(tmp_path: Path, caches: Path) -> Place:
 
 def no_fork() -> int:
     raise AssertionError("a process was started")
-
-
-def test_the_known_kinds() -> None:
-    assert environment.kinds() == ["none", "pip", "uv"]
-    environment.check_kind("auto")
-    with pytest.raises(UsageError) as raised:
-        environment.check_kind("conad")
-    assert raised.value.hint == "one of auto, none, pip, uv"
 
 
 def test_a_project_that_declares_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

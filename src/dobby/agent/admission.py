@@ -30,10 +30,10 @@ def read_settings(home: str) -> HostSettings:
 def check_environment(request: Request) -> None:
     """Raises UsageError for a kind of environment that this agent does not have."""
     if request.environment != ("auto",):
-        from dobby.agent import environment
+        from dobby.agent import choosing
 
         for kind in request.environment:
-            environment.check_kind(kind)
+            choosing.check_kind(kind)
 
 
 def admit(project: layout.Project, request: Request) -> None:

@@ -8,15 +8,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import posixpath
 
-from dobby.agent import built, durable, environments, globs, layers, survey, trees, variables
+from dobby.agent import built, choosing, durable, globs, layers, survey, trees, variables
 from dobby.core.digest import sha256
-from dobby.core.errors import UsageError
-from dobby.core.plan import LOCKED, PlanError, key_text
+from dobby.core.plan import PlanError, key_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,23 +22,10 @@ if TYPE_CHECKING:
 
     from dobby.agent.steps import Steps
     from dobby.core import layout
-    from dobby.core.plan import Kind, Plan
+    from dobby.core.plan import Plan
     from dobby.core.request import Request
 
-AUTO = "auto"
 _SETUP = "setup"
-
-
-def kinds() -> list[str]:
-    """The known environments, by their modules' names."""
-    names = os.listdir(os.path.dirname(environments.__file__))
-    return sorted(n[:-3] for n in names if n.endswith(".py") and not n.startswith("_"))
-
-
-def check_kind(name: str) -> None:
-    """Raises UsageError, listing the known ones."""
-    if name != AUTO and name not in kinds():
-        raise UsageError(f"environment {name!r} is unknown", f"one of {', '.join([AUTO, *kinds()])}")
 
 
 def prepare(run: layout.Run, request: Request, steps: Steps) -> dict[str, str]:
@@ -69,13 +54,18 @@ def prepare(run: layout.Run, request: Request, steps: Steps) -> dict[str, str]:
 
 def activated(job: layout.Job, env: Mapping[str, str]) -> dict[str, str]:
     """`env` with the job's environment active, as the last preparation left it."""
-    new = dict(env)
     data = durable.read(_active(job))
     for part in json.loads(data) if data else ():
-        for name in part["unset"]:
-            new.pop(name, None)
-        new.update(part["variables"])
-        new["PATH"] = ":".join([*part["path"], new.get("PATH", "")])
+        env = _with(env, part["path"], part["variables"], part["unset"])
+    return dict(env)
+
+
+def _with(
+    env: Mapping[str, str], path: Sequence[str], values: Mapping[str, str], unset: Sequence[str]
+) -> dict[str, str]:
+    new = {name: value for name, value in env.items() if name not in unset}
+    new.update(values)
+    new["PATH"] = ":".join([*path, new.get("PATH", "")])
     return new
 
 
@@ -104,60 +94,24 @@ def _key_files(job: layout.Job) -> list[str]:
 
 
 def _prepare(job: layout.Job, request: Request, steps: Steps) -> tuple[list[Plan], list[str], bool]:
-    """The plans, now carried out; a note for each; whether anything was built."""
+    """The plans, now carried out; a note for each; whether anything was built. Each is built with
+    those before it active."""
     durable.make_dirs(job.environment)
     plans, notes, changed = [], [], False
-    for name, kind, tree in _choose(job, request, steps.env):
+    env: Mapping[str, str] = steps.env
+    chosen, left_out = choosing.choose(job, request, env)
+    for said in left_out:
+        steps.say(said)
+    for name, kind, tree in chosen:
         where = f"{job.environment}/{name}"
         memo = f"{job.environment}/interpreter"
-        tools = survey.tools(kind.NEEDS, steps.env, tree, where, memo)
-        plan = kind.plan(tree, tools)
-        done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps)
+        plan = kind.plan(tree, survey.tools(kind.NEEDS, env, tree, where, memo))
+        done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
         plans.append(plan)
         notes.append(_note(name, plan, done, where))
         changed = changed or bool(done)
+        env = _with(env, plan.path, dict(plan.variables), plan.unset)
     return plans, notes, changed
-
-
-def _choose(
-    job: layout.Job, request: Request, env: Mapping[str, str]
-) -> list[tuple[str, Kind, survey.Checkout]]:
-    """Kinds and the directories that declare them: the run's own, else the nearest above."""
-    snapshot = survey.snapshot_of(request)
-    trees_up = [survey.Checkout(job.sandbox, dir, snapshot) for dir in _upwards(request.dir)]
-    if request.environment != (AUTO,):
-        chosen = []
-        for name in request.environment:
-            if name not in kinds():
-                known = ", ".join([AUTO, *kinds()])
-                raise PlanError(f"environment {name!r} is unknown: one of {known}")
-            kind = _load(name)
-            chosen.append((name, kind, next((t for t in trees_up if kind.detect(t)), trees_up[-1])))
-        return chosen
-    loaded = {name: _load(name) for name in kinds()}
-    for tree in trees_up:
-        ranks = {name: kind.detect(tree) for name, kind in loaded.items()}
-        declared = sorted((n for n, rank in ranks.items() if rank), key=lambda n: -ranks[n])
-        able = [
-            n
-            for n in declared
-            if ranks[n] == LOCKED or all(variables.find(need, env) for need in loaded[n].NEEDS)
-        ]
-        if declared:
-            name = (able or declared)[0]
-            return [(name, loaded[name], tree)]
-    return []
-
-
-def _upwards(dir: str) -> list[str]:
-    """The directory and those above it, the top ("") last."""
-    parts = [part for part in posixpath.normpath(dir).split("/") if part != "."] if dir else []
-    return ["/".join(parts[:n]) for n in range(len(parts), -1, -1)]
-
-
-def _load(name: str) -> Kind:
-    module: Kind = importlib.import_module(f"{environments.__name__}.{name}")
-    return module
 
 
 def _note(name: str, plan: Plan, done: Sequence[str], where: str) -> str:
@@ -165,14 +119,15 @@ def _note(name: str, plan: Plan, done: Sequence[str], where: str) -> str:
         return name
     if not done:
         return f"{name}: unchanged"
-    count = _count_packages(where)
-    return f"{name}: {' and '.join(done)} built, {count} package{'' if count == 1 else 's'}"
+    count = _count_packages(f"{where}/venv/lib")
+    told = f", {count} package{'' if count == 1 else 's'}" if count else ""
+    return f"{name}: {' and '.join(done)} built{told}"
 
 
-def _count_packages(where: str) -> int:
-    """How many distributions the venv below `where` holds."""
-    lib = f"{where}/venv/lib"
-    places = [f"{lib}/{python}/site-packages" for python in os.listdir(lib)]
+def _count_packages(lib: str) -> int:
+    """How many distributions a venv holds; 0 where there is no venv."""
+    pythons = os.listdir(lib) if os.path.isdir(lib) else ()
+    places = [f"{lib}/{python}/site-packages" for python in pythons]
     return sum(name.endswith(".dist-info") for place in places for name in os.listdir(place))
 
 

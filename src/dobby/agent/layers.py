@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 
 def bring_up(
-    kind: Kind, plan: Plan, where: str, sandbox: str, kept: Iterable[str], steps: Steps
+    kind: Kind,
+    plan: Plan,
+    where: str,
+    sandbox: str,
+    kept: Iterable[str],
+    steps: Steps,
+    env: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Make what `where` holds agree with the plan; the names of the layers that were built.
 
     What a build wrote into the sandbox is put back when nothing is built: a rerun finds the
-    checkout without it. `kept` are globs of what stays there anyway. Raises StepFailed, OSError."""
+    checkout without it. `kept` are globs of what stays there anyway;
+    `env` is what the steps get. Raises StepFailed, OSError."""
     have = {layer.name: _read_key(where, layer) for layer in plan.layers}
     first = _first_changed(plan, have)
     if first == len(plan.layers):
@@ -42,7 +49,7 @@ def bring_up(
     before = built.look(sandbox)
     for layer in plan.layers[first:]:
         for step in layer.steps:
-            _run(kind, step, layer, steps)
+            _run(kind, step, layer, steps, env)
         durable.replace(_key_path(where, layer), _encode(layer.key))
     built.save(where, sandbox, before, kept)
     return tuple(layer.name for layer in plan.layers[first:])
@@ -63,9 +70,9 @@ def _first_changed(plan: Plan, have: Mapping[str, str | None]) -> int:
     return len(plan.layers)
 
 
-def _run(kind: Kind, step: tuple[str, ...], layer: Layer, steps: Steps) -> None:
+def _run(kind: Kind, step: tuple[str, ...], layer: Layer, steps: Steps, env: Mapping[str, str]) -> None:
     try:
-        steps.run(step, layer.cwd, {**steps.env, **dict(layer.variables)})
+        steps.run(step, layer.cwd, {**env, **dict(layer.variables)})
     except StepFailed as failed:
         for said, mend in kind.HINTS:
             if said in failed.tail:

@@ -64,7 +64,7 @@ def tools(needs: Iterable[str], env: Mapping[str, str], tree: Checkout, where: s
     """Those of `needs` that env's PATH has. `memo` is a file for the answer to the one question
     that takes a process. Raises PlanError when a version manager gives no interpreter."""
     found = {}
-    for name in needs:
+    for name in [program for need in needs for program in need.split("|")]:
         path = variables.find(name, env)
         if path:
             found[name] = _interpreter(path, env, tree, memo) if name == "python3" else path

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     class Kind(Protocol):
         """A file in agent/environments/.
 
-        `NEEDS` are the programs without which the kind is not chosen unasked, unless its own
-        lock file is there. `HINTS` are pairs of a text that a failed step may have said, and
-        the sentence that says how to mend it."""
+        `FAMILY` is what it provides ("python", "r", "node", "container", "none"): of each family
+        `auto` takes one. `NEEDS` are the programs without which the kind is not chosen unasked,
+        unless its own lock file is there; "a|b" is one of the two. `HINTS` are pairs of a text that
+        a failed step may have said, and the sentence that says how to mend it."""
 
+        FAMILY: str
         NEEDS: tuple[str, ...]
         HINTS: tuple[tuple[str, str], ...]
 

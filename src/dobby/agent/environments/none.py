@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dobby.core.plan import Tools, Tree
 
+FAMILY = "none"
 NEEDS: tuple[str, ...] = ()
 HINTS: tuple[tuple[str, str], ...] = ()
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dobby.core.plan import Tools, Tree
     from dobby.core.recipe import Recipe
 
+FAMILY = "python"
 NEEDS = ("python3",)
 
 _NO_VENV = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dobby.core.plan import Tools, Tree
     from dobby.core.recipe import Recipe
 
+FAMILY = "python"
 NEEDS = ("uv",)
 HINTS: tuple[tuple[str, str], ...] = ()
 
