@@ -160,20 +160,30 @@ def test_a_home_that_is_full(repo: Repo, host: Host, filesystem: Callable[[str],
     assert "make room there" in failed.value.hint
     assert os.listdir(os.path.dirname(host.home)) == []
     filesystem("size=3m")
-    with pytest.raises(dobby.DobbyError, match=r"No space left|did not arrive whole") as failed:
+    with pytest.raises(dobby.DobbyError, match=r"MB of disk left in .*/dobby, less than the 200 MB"):
         launch(client, host, "true", run_id="r-1")
+    with pytest.raises(dobby.DobbyError, match=r"No space left|did not arrive whole") as failed:
+        launch(client, host, "true", run_id="r-1", force=True)
     assert "\n" not in failed.value.message
     left = host.run(
         ["find", host.home, "-name", "*incoming*", "-o", "-name", "*.new*", "-o", "-name", "*.tmp"]
     )
     assert left == b""
-    filesystem("size=40m")
+    filesystem("size=400m")
     row, _ = finished(client, host, "true", run_id="r-1")
     assert row["status"] == "succeeded"
 
 
+def test_a_home_with_room_for_few_files(repo: Repo, host: Host, filesystem: Callable[[str], None]) -> None:
+    filesystem("size=400m,nr_inodes=2000")
+    client = Client(cwd=repo.path)
+    with pytest.raises(dobby.DobbyError, match=r"has room for 1\d\d\d more files in .*/dobby"):
+        launch(client, host, "true", run_id="r-1")
+    assert finished(client, host, "true", run_id="r-1", force=True)[0]["status"] == "succeeded"
+
+
 def test_a_home_that_is_read_only(repo: Repo, host: Host, filesystem: Callable[[str], None]) -> None:
-    filesystem("size=40m")
+    filesystem("size=400m")
     filesystem("ro")
     client = Client(cwd=repo.path)
     with pytest.raises(
@@ -192,6 +202,6 @@ def test_a_home_that_is_read_only(repo: Repo, host: Host, filesystem: Callable[[
 def test_a_home_where_nothing_may_be_executed(
     repo: Repo, host: Host, filesystem: Callable[[str], None]
 ) -> None:
-    filesystem("size=40m,noexec")
+    filesystem("size=400m,noexec")
     row, said = finished(Client(cwd=repo.path), host, "cat hello.py | head -c 5")
     assert (row["status"], said) == ("succeeded", b"print")

@@ -43,6 +43,7 @@ def test_every_key_is_read() -> None:
         "keep_last": 10,
         "keep_days": 30,
         "stall_after_s": 900.0,
+        "min_free_mb": 200,
         "channels": {
             "team": Channel(name="team", kind="slack", settings={"webhook": "https://hooks.example/x"})
         },

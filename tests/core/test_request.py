@@ -61,6 +61,9 @@ def test_what_stays_inside_is_let_in(dir: str) -> None:
         {"email": "a@b, c@d"},
         {"grace_s": -1},
         {"forward": ("A-B",)},
+        {"requires": ("",)},
+        {"requires": ("/bin/sh",)},
+        {"requires": ("a b",)},
         {"forward": ("DOBBY_HOME",)},
         {"variables": (("A=B", ""),)},
         {"variables": (("DOBBY_LABEL", "x"),)},
@@ -93,7 +96,14 @@ def test_a_request_of_a_newer_client_is_refused_not_half_done(changes: dict[str,
 def test_the_digest_is_of_what_is_asked_for() -> None:
     request = examples.REQUEST
     same = request.replace(
-        run_id="other", user="x", client="laptop", restart_of="r", subject="s", force=True
+        requires=("psql",),
+        requires_from="pyproject.toml",
+        run_id="other",
+        user="x",
+        client="laptop",
+        restart_of="r",
+        subject="s",
+        force=True,
     )
     assert same.digest() == request.digest()
     for changes in (

@@ -207,6 +207,8 @@ def compose(
         grace_s=options.grace_s,
         if_running=options.if_running,
         notify=options.notify,
+        requires=options.requires,
+        requires_from=_file_of(options.sources["requires"]),
         repo=split_login(given.repo)[0],
         force=given.force,
         **of_source(source, environ),
@@ -214,6 +216,12 @@ def compose(
         **of_owner(options, source.checkout),
     )
     return Asked(request=check_request(request), values=values, host=options.host)
+
+
+def _file_of(source: str) -> str:
+    """A project's file without its revision, which the run itself names."""
+    name = source.partition(" of ")[0]
+    return name if name in FILES else source
 
 
 def of_source(source: Source, environ: Mapping[str, str]) -> dict[str, Any]:

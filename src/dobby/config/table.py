@@ -5,7 +5,7 @@ from __future__ import annotations
 from dobby.core import names
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
-from dobby.core.request import IF_RUNNING, check_inside, check_variable
+from dobby.core.request import IF_RUNNING, check_inside, check_program, check_variable
 from dobby.core.settings import did_you_mean, parse_duration_s, read_count, read_string, read_strings
 from dobby.core.status import NOTICE_KINDS
 
@@ -148,7 +148,7 @@ SETTINGS = (
     _shared("environment", read_strings, "how dependencies are installed", "--environment"),
     _shared("setup", read_string, "command that ends the set-up", "--setup"),
     _shared("setup_key", _GLOBS, "files whose change runs setup again"),
-    _shared("requires", read_strings, "what a host must have"),
+    _shared("requires", _each(check_program), "programs that a host must have"),
     _shared("output", _GLOBS, "files kept with the run", "--output"),
     _shared("keep", _GLOBS, "files left for the job's next run", "--keep"),
     _shared("include", _GLOBS, "ignored files to bring along"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FILE = "config.toml on the host"
 # Keys of channels that are secret, whatever the kind: never in argv, a list, a message.
 SECRET_KEYS = ("webhook", "token", "password", "url")
+LEAST_INODES = 10_000  # free, for a checkout and its environment
 
 
 class Channel(Record):
@@ -46,7 +47,9 @@ class Channel(Record):
 class HostSettings(Record):
     """`python` is the interpreter for dobby's own code ("" is found by name), `path` what
     comes first in PATH, `profile` a file to source for set-up and command ("" is none),
-    `variables` what both get. None is no limit. `channels` by name; `warnings` are sentences."""
+    `variables` what both get. None is no limit.
+    A run is refused where less than `min_free_mb` (millions of bytes) of the disk is free.
+    `channels` by name; `warnings` are sentences."""
 
     python: str = ""
     path: tuple[str, ...] = ("~/.local/bin", "~/.cargo/bin")
@@ -56,6 +59,7 @@ class HostSettings(Record):
     keep_last: Optional[int] = None
     keep_days: Optional[int] = None
     stall_after_s: Optional[float] = None
+    min_free_mb: int = 200
     channels: dict[str, Channel] = {}  # noqa: RUF012
     warnings: tuple[str, ...] = ()
 
@@ -159,5 +163,6 @@ _READERS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "keep_last": ("keep_last", read_count),
     "keep_days": ("keep_days", read_count),
     "stall_after": ("stall_after_s", parse_duration_s),
+    "min_free_mb": ("min_free_mb", read_count),
     "channel": ("channels", _read_channels),
 }

@@ -21,6 +21,7 @@ IF_RUNNING = ("refuse", "queue", "replace")
 _NOT_ASKED_FOR = (
     *("run_id", "user", "client", "email", "notify_on", "restart_of", "force"),
     *("subject", "tags", "roots", "modules", "object_format"),
+    *("requires", "requires_from"),
 )
 
 
@@ -43,6 +44,7 @@ class Request(Record):
     `roots` are the ids of the repository's root commits (empty where they cannot be known).
     `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
     `notify` are addresses and names of channels that are told beside the team's.
+    `requires` are programs that the host must have, `requires_from` the file that says so.
     """
 
     run_id: str
@@ -78,6 +80,8 @@ class Request(Record):
     notify: tuple[str, ...] = ()
     email: str = ""
     notify_on: tuple[str, ...] = NOTICE_KINDS
+    requires: tuple[str, ...] = ()
+    requires_from: str = ""
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""
@@ -126,6 +130,8 @@ def check_request(request: Request) -> Request:
         check_inside(glob, "glob")
     for name in request.forward + tuple(n for n, _ in request.variables):
         check_variable(name)
+    for program in request.requires:
+        check_program(program)
     for who in request.notify:
         names.check_who(who)
     if request.email and not names.is_address(request.email):
@@ -159,6 +165,13 @@ def check_inside(path: str, what: str) -> str:
             f"{what} {names.shown(path)} leaves the checkout", "give a path relative to its top"
         )
     return path
+
+
+def check_program(name: str) -> str:
+    """A program's name, as it is looked for in PATH. Raises UsageError."""
+    if not name or "/" in name or not name.isprintable() or any(c.isspace() for c in name):
+        raise UsageError(f"{names.shown(name)} is no program's name", "give a name such as psql, no path")
+    return name
 
 
 def check_variable(name: str) -> str:

@@ -12,6 +12,7 @@ from dobby.agent import (
     durable,
     locks,
     outbox,
+    preflight,
     rows,
     start,
     stewards,
@@ -72,7 +73,11 @@ def _launch(call: Call) -> dict[str, Any]:
             return _answer(run, already=True)
     admission.check_environment(request)
     settings = admission.read_settings(call.home)
+    if run_fd is None:
+        preflight.check(call.home, request, settings, call.wire.say)
     admission.admit(job.of_project, request)
+    if run_fd is None:
+        _refuse_if_busy(run, request)
     arrival.ensure(job, request, call)
     durable.make_dirs(job.runs)
     already = run_fd is not None
@@ -165,6 +170,14 @@ def _answer(run: layout.Run, already: bool) -> dict[str, Any]:
 
 
 # --- the label -----------------------------------------------------------------------------
+
+
+def _refuse_if_busy(run: layout.Run, request: Request) -> None:
+    """Before commits travel: `_claim` decides, but need not be waited for in vain."""
+    if request.if_running == "refuse" and locks.is_held(run.job.lock):
+        holder = _holder(run.job)
+        if holder is not None and holder.run != run and holder.final is None:
+            raise _busy(holder)
 
 
 def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
