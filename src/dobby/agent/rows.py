@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.agent import conclude, outbox, store
+from dobby.agent import conclude, outbox, slots, store
 from dobby.core import delivered, layout
 from dobby.core import status as st
 from dobby.core.errors import DobbyError, NotFound, UsageError
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def row(stored: Stored) -> dict[str, Any]:
     """The run as JSON shows it; `host` is the name by which the caller asked for this host."""
-    found = to_row(stored.view(), stored.request.host)
+    view = stored.view()
+    found, status = to_row(view, stored.request.host), view.status
     found["notices"] = delivered.summary(outbox.read(stored.run))
     if stored.final is None and not conclude.is_of_here(stored):
         found["note"] = f"on {machine_of(stored)}, not judged from here"
+    elif isinstance(status, st.Queued) and status.number is not None:
+        found["queue_position"] = slots.position(stored.run.home, status.number)
     return found
 
 

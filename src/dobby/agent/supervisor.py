@@ -14,16 +14,15 @@ from dobby.agent import (
     conclude,
     durable,
     environment,
-    locks,
     members,
     processes,
     sandbox,
     stewards,
     store,
-    turn,
     variables,
     wrapper,
 )
+from dobby.agent.line import Line
 from dobby.agent.steps import StepFailed, Steps
 from dobby.agent.wake import Stop, Wake
 from dobby.core import events as ev
@@ -53,47 +52,30 @@ class Outcome(Record):
     shared: bool = False
 
 
-class Label:
-    """The label's lock as this supervisor has it; `fd` is None until it has."""
-
-    def __init__(self, fd: Optional[int]) -> None:
-        self.fd = fd
-
-    def let_go(self, shared: bool) -> None:
-        """`shared`: only our own hold. Else for all: whoever launched us may not have closed its
-        copy yet, and must not keep the next run waiting."""
-        if self.fd is not None:
-            os.close(self.fd) if shared else locks.release(self.fd)
-
-
 def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     """The whole life of a run. `ready` is called once its first event is durable."""
     processes.name_self("dobby-run")
-    wake, label = Wake(), Label(charge.label_fd)
+    wake, line = Wake(), Line(charge, ready)
     guard = stewards.Guard(charge.run.home)
     try:
-        outcome = _outcome(charge, wake, label, ready)
+        outcome = _outcome(charge, wake, line)
         wake.interrupts = False
     except Stop:
         outcome = _end_early(charge)
-    label.let_go(outcome.shared)  # before the run is seen to be final: the next may come at once
+    line.let_go_label(outcome.shared)  # before the run is seen to be final: the next may come at once
     stored = store.load(charge.run)
     if stored is not None:
         conclude.conclude(stored, outcome.cause, outcome.duration_s, charge.values)
+    line.leave()
     guard.close()
 
 
-def _outcome(charge: Charge, wake: Wake, label: Label, ready: Callable[[], Any]) -> Outcome:
-    run, me = charge.run, processes.identify(os.getpid()).to_dict()
+def _outcome(charge: Charge, wake: Wake, line: Line) -> Outcome:
     try:
-        if label.fd is None:
-            store.append(run, ev.QUEUED, supervisor=me, behind=conclude.read_holder(run.job))
-            ready()
-            label.fd = turn.wait(run)
-        previous = _take_over(run)
-        store.append(run, ev.PREPARING, supervisor=me)
-        ready()
-        return _prepare_and_run(charge, wake, label.fd, previous)
+        label_fd = line.stand()
+        previous = _take_over(charge.run)
+        line.begin()
+        return _prepare_and_run(charge, wake, label_fd, previous)
     except Exception as error:
         traceback.print_exc()
         return Outcome(cause=st.Internal(message=_in_words(error)))

@@ -2,7 +2,8 @@
 
 | kind       | fields besides `kind` and `at`                                            |
 |------------|---------------------------------------------------------------------------|
-| queued     | supervisor {pid, started, boot, machine}; behind: the run id ahead of it   |
+| queued     | supervisor {pid, started, boot, machine}; behind: the run id ahead of it,  |
+|            | or number, max_running: its place among all that wait for a slot           |
 | preparing  | supervisor: the label's lock is held from here on                          |
 | phase      | name, duration_s, note: one step of the preparation is done                |
 | started    | wrapper {pid, started, boot, machine}; log_offset: the job's bytes begin;  |

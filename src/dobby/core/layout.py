@@ -206,6 +206,11 @@ def steward_lock(home: str, machine: str) -> str:
     return f"{home}/steward.{machine.replace('/', '-')}.lock"
 
 
+def slots(home: str, machine: str) -> str:
+    """Who runs and who waits for a slot on this machine (agent/slots.py)."""
+    return f"{home}/slots.{machine.replace('/', '-')}"
+
+
 def steward_trouble(home: str, machine: str) -> str:
     """What the steward said on stderr: empty unless dobby is wrong."""
     return f"{home}/steward.{machine.replace('/', '-')}.err"

@@ -92,10 +92,13 @@ def parse_cause(wire: dict[str, Any]) -> Record:
 
 
 class Queued(Record):
-    """Accepted; waits for `behind` (a run id) and those before it."""
+    """Accepted; waits for `behind` (a run id of its label) and those before it, or with `number`
+    for one of the `max_running` slots of its machine."""
 
     name = "queued"
     behind: str = ""
+    number: Optional[int] = None
+    max_running: Optional[int] = None
 
 
 class Preparing(Record):
@@ -201,7 +204,11 @@ def fold(events: list[dict[str, Any]]) -> Queued | Preparing | Running:
     for event in events:
         kind = event["kind"]
         if kind == ev.QUEUED:
-            status = Queued(behind=str(event.get("behind", "")))
+            status = Queued(
+                behind=str(event.get("behind", "")),
+                number=event.get("number"),
+                max_running=event.get("max_running"),
+            )
         elif kind == ev.PREPARING:
             status = Preparing()
         elif kind == ev.PHASE and isinstance(status, Preparing):

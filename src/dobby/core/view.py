@@ -76,6 +76,8 @@ def to_row(view: RunView, host: str) -> dict[str, Any]:
         "seq": view.seq,
         "phase": getattr(status, "phase", ""),
         "behind": getattr(status, "behind", ""),
+        "queue_position": None,
+        "max_running": getattr(status, "max_running", None),
         "note": view.note,
         "notices": [],
     }

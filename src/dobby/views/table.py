@@ -194,8 +194,7 @@ def _detail(row: Mapping[str, Any]) -> str:
     cause = row.get("cause") or {}
     kind = cause.get("kind", "")
     if not cause:
-        behind = _text(row, "behind")
-        return _text(row, "phase") or (f"behind {behind}" if behind else "")
+        return _text(row, "phase") or _waits_for(row)
     if kind == "exit":
         return f"exit {cause.get('code')}" if cause.get("code") else ""
     if kind == "signal":
@@ -209,6 +208,20 @@ def _detail(row: Mapping[str, Any]) -> str:
     if kind == "timeout":
         return f"after {duration_text(cause.get('timeout_s') or 0)}"
     return "host rebooted" if kind == "rebooted" else str(kind).replace("_", " ")
+
+
+def _waits_for(row: Mapping[str, Any]) -> str:
+    """What a queued run waits for, "" for another."""
+    behind, place = _text(row, "behind"), row.get("queue_position")
+    if place is not None:
+        return f"{ordinal(place)}, max_running = {row.get('max_running')}"
+    return f"behind {behind}" if behind else ""
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 # --- times, sizes, values --------------------------------------------------------------------
