@@ -160,7 +160,7 @@ def serve(mark: str) -> Iterator[Sshd]:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         if os.getuid() == 0:
             os.makedirs("/run/sshd", 0o755, exist_ok=True)
-            user, home = stack.enter_context(_account())
+            user, home = stack.enter_context(account())
         else:
             user, home = pwd.getpwuid(os.getuid()).pw_name, f"{directory}/home"
             os.mkdir(home, 0o700)
@@ -174,7 +174,7 @@ def serve(mark: str) -> Iterator[Sshd]:
 
 
 @contextlib.contextmanager
-def _account() -> Iterator[tuple[str, str]]:
+def account() -> Iterator[tuple[str, str]]:
     """A new user, removed with its home. The comment holds our pid, so that users left by a
     session that was killed are recognised and removed by the next."""
     for entry in pwd.getpwall():

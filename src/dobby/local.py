@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from dobby.core import protocol
+from dobby.core import accounts, protocol
 from dobby.transport import PATIENCE_S, ended, last_words
 
 TYPE_CHECKING = False
@@ -37,7 +37,8 @@ class Local:
     host = "local"
     patience_s: float | None = PATIENCE_S
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], become: str = "") -> None:
+        self._become = become
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
         if "PATH" in environ:
             active = _active(environ)
@@ -45,7 +46,7 @@ class Local:
 
     def start(self, errors: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["/bin/sh", "-c", protocol.BOOTSTRAP],
+            ["/bin/sh", "-c", accounts.as_account(protocol.BOOTSTRAP, self._become)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -55,6 +56,9 @@ class Local:
         )
 
     def explain(self, said: str, code: int, here: bool) -> Unreachable:
+        if self._become and not here and code > 0:
+            sentence, hint = accounts.what_sudo_said(self.host, self._become, said, code)
+            return ended(sentence, hint, reached=False, refused=True)
         why = last_words(said) or (f"signal {-code} ended it" if code < 0 else f"exit code {code}")
         message = f"the agent on this machine ended without an answer: {why}"
         return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
@@ -66,7 +70,8 @@ class Local:
         Thread(target=process.wait, daemon=True).start()
 
     def shell(self, command: str) -> int:
-        return subprocess.call(["/bin/sh", "-c", command], env=self._env, cwd="/")
+        whole = accounts.as_account(f"exec /bin/sh -c '{command}'", self._become)
+        return subprocess.call(["/bin/sh", "-c", whole], env=self._env, cwd="/")
 
     def rsync(self) -> None:
         return None

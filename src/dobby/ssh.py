@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 
-from dobby.core import protocol
+from dobby.core import accounts, protocol
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 from dobby.core.names import shown
@@ -51,7 +51,8 @@ def check_destination(host: str) -> str:
 
 
 class Ssh:
-    """One destination. `program` is ssh itself (the setting DOBBY_SSH names another)."""
+    """One destination, and the account to become there ("" is the one that ssh lets in). ssh itself
+    is found by name (the setting DOBBY_SSH names another)."""
 
     def __init__(
         self,
@@ -60,8 +61,10 @@ class Ssh:
         environ: Mapping[str, str],
         warn: Callable[[str], None],
         interactive: bool,
+        become: str = "",
     ) -> None:
         self.host = host
+        self._become = become
         self._destination = check_destination(destination)
         self._program = environ.get("DOBBY_SSH") or "ssh"
         self._asks = interactive and sys.stdin.isatty()
@@ -70,12 +73,15 @@ class Ssh:
 
     def start(self, errors: int) -> subprocess.Popen[bytes]:
         self.connect()
-        argv = [*self._argv(), "-T", "--", self._destination, protocol.BOOTSTRAP]
+        argv = [*self._argv(), "-T", "--", self._destination, self._command(protocol.BOOTSTRAP)]
         pipe = subprocess.PIPE
         try:
             return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=errors, env=self._env())
         except FileNotFoundError:
             raise _no_ssh(self._program) from None
+
+    def _command(self, command: str) -> str:
+        return accounts.as_account(command, self._become)
 
     def connect(self) -> None:
         """Have a master connection, so that a call costs no handshake. Raises Unreachable."""
@@ -127,6 +133,9 @@ class Ssh:
             return ended(
                 f"the connection to host {self.host} was lost: {what or 'ssh gave no reason'}", reached=True
             )
+        if self._become and not here and 0 < code < _FAILED:
+            sentence, hint = accounts.what_sudo_said(self.host, self._become, said, code)
+            return ended(sentence, hint, reached=False, refused=True)
         if code != _FAILED:
             why = what or "it said nothing"
             return ended(
@@ -152,14 +161,14 @@ class Ssh:
 
     def shell(self, command: str) -> int:
         self.connect()
-        argv = [*self._argv(), "-t", "--", self._destination, f"exec /bin/sh -c '{command}'"]
+        argv = [*self._argv(), "-t", "--", self._destination, self._command(f"exec /bin/sh -c '{command}'")]
         return subprocess.call(argv, env=self._env())
 
     def rsync(self) -> tuple[list[str], str]:
         """rsync puts its idea of a host behind these words, and its remote command behind that:
         `env`, which then runs that command, so that a destination of any form will do."""
         self.connect()
-        words = [*self._argv(), "-T", "--", self._destination]
+        words = [*self._argv(), "-T", "--", self._destination, *accounts.prefix(self._become).split()]
         return ["-e", " ".join(_for_rsync(word) for word in words)], "env:"
 
 

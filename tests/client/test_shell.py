@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 PROGRAM = """
 import sys
 from dobby import Client
-sys.exit(Client(cwd=sys.argv[1]).shell("main", host=sys.argv[2]))
+sys.exit(Client(cwd=sys.argv[1]).shell(sys.argv[2], host=sys.argv[3]))
 """
 
 
 class Terminal:
     """`client.shell` in a process of its own, with a terminal that we hold the other end of."""
 
-    def __init__(self, repo: Repo, host: Host) -> None:
+    def __init__(self, cwd: str, label: str, host: str) -> None:
         self.text = ""
         env = {
             **os.environ,
@@ -44,7 +44,7 @@ class Terminal:
         }
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            os.execve(sys.executable, [sys.executable, "-c", PROGRAM, repo.path, host.name], env)
+            os.execve(sys.executable, [sys.executable, "-c", PROGRAM, cwd, label, host], env)
 
     def type(self, line: str) -> None:
         os.write(self._fd, line.encode() + b"\n")
@@ -95,7 +95,7 @@ def test_a_shell_in_the_sandbox(client: Client, repo: Repo, host: Host, bashrc: 
     """Its directory, the job's variables and a terminal; the account's own login files; its code."""
     bashrc.write_text("OWN_SETTING=mine\n")
     finished(client, host, "echo made > here", dir="lib", env=["PLAIN=1 2"])
-    terminal = Terminal(repo, host)
+    terminal = Terminal(repo.path, "main", host.name)
     with contextlib.closing(terminal):
         terminal.type(
             'echo "<$PWD|$(cat here)|$PLAIN|$DOBBY_LABEL|$OWN_SETTING|$TERM|${DOBBY_RUN_ID-none}>"; tty'
@@ -119,7 +119,7 @@ def test_the_environment_is_active_whatever_login_files_do(
     assert row["status"] == "succeeded"
     python = said.decode().strip()
     assert "/environment/" in python
-    terminal = Terminal(repo, host)
+    terminal = Terminal(repo.path, "main", host.name)
     with contextlib.closing(terminal):
         terminal.type('echo "<$(command -v python)|$VIRTUAL_ENV>"')
         shown = terminal.expect(r"<(/[^>$]+)>").group(1).split("|")
@@ -133,7 +133,7 @@ def test_ctrl_c_reaches_the_shells_command_alone(
 ) -> None:
     bashrc.write_text("PS1='ready> '\n")
     finished(client, host, "true")
-    terminal = Terminal(repo, host)
+    terminal = Terminal(repo.path, "main", host.name)
     with contextlib.closing(terminal):
         terminal.expect("ready> ")
         terminal.type("echo be''gun; sleep 100; echo not''reached")
@@ -150,7 +150,7 @@ def test_a_shell_may_run_beside_the_job(client: Client, repo: Repo, host: Host, 
     """It is no process of the run: `stop` leaves it alone."""
     bashrc.write_text("PS1='ready> '\n")
     run = launch(client, host, "sleep 100")
-    terminal = Terminal(repo, host)
+    terminal = Terminal(repo.path, "main", host.name)
     with contextlib.closing(terminal):
         terminal.expect("ready> ")
         assert client.stop("main", host=host.name)["run_id"] == run.run_id

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dobby.core.host_settings import HostSettings
     from dobby.core.request import Request
 
-_NOT_OURS = ("DOBBY_", "SSH_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_")
+_NOT_OURS = ("DOBBY_", "SSH_", "SUDO_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_")
 _DROPPED = ("_", "OLDPWD", "PWD", "SHLVL", "__PYVENV_LAUNCHER__")
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 

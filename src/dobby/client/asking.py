@@ -159,11 +159,14 @@ def project_name(options: Options, origin: str, top: str) -> str:
     return names.make_name(last, "") or names.make_name(os.path.basename(top), "project")
 
 
-def label_of(options: Options, revision: str, branch: str) -> str:
-    """The option, else the revision, or for `.` the branch it stands on, made fit."""
+def label_of(options: Options, revision: str, branch: str, user: str) -> str:
+    """The option, else the revision, or for `.` the branch it stands on, made fit; where several
+    people share the account, after the user's name."""
     if options.label:
         return names.check_name(options.label, "label")
-    return names.make_name((branch or "detached") if revision == "." else revision, "run")
+    host = options.hosts.get(options.host)
+    whose = f"{user}-" if host and host.is_shared else ""
+    return names.make_name(whose + ((branch or "detached") if revision == "." else revision), "run")
 
 
 def run_dir(given: str | None, checkout: Checkout | None) -> str:
@@ -188,10 +191,11 @@ def compose(
     words = [*(n for n in options.forward_env if n not in given.file_values), *given.words]
     values, variables = forwarded(words, given.file_values, environ)
     top = source.checkout.top if source.checkout else ""
+    caller = of_caller(environ)
     request = Request(
         run_id=given.run_id or new_run_id(),
         project=project_name(options, source.origin, top),
-        label=label_of(options, revision, source.branch),
+        label=label_of(options, revision, source.branch, caller["user"]),
         host=options.host,
         command=command,
         revision=revision,
@@ -212,7 +216,7 @@ def compose(
         repo=split_login(given.repo)[0],
         force=given.force,
         **of_source(source, environ),
-        **of_caller(environ),
+        **caller,
         **of_owner(options, source.checkout),
     )
     return Asked(request=check_request(request), values=values, host=options.host)

@@ -50,13 +50,14 @@ class Hosts:
         return self._open[host]
 
     def _make(self, host: str) -> Transport:
+        entry = self._options.hosts.get(host)
+        become = entry.become if entry else ""
         if host == "local":
-            return Local(self._environ)
+            return Local(self._environ, become)
         from dobby.ssh import Ssh
 
-        entry = self._options.hosts.get(host)
         destination = entry.ssh if entry and entry.ssh else host
-        return Ssh(host, destination, self._environ, self._say, self._interactive)
+        return Ssh(host, destination, self._environ, self._say, self._interactive, become)
 
     def agent(self) -> shipping.Agent:
         if self._agent is None:

@@ -9,5 +9,7 @@ if TYPE_CHECKING:
 
 
 def of_run(row: Mapping[str, Any]) -> set[str]:
-    """Who launched it, and who stopped it."""
-    return {name for name in (row.get("user"), (row.get("cause") or {}).get("by")) if name}
+    """Who launched it, and who stopped it, by what they said and by their logins ("ann (alice)")."""
+    names = {str(row.get("user") or ""), str(row.get("login") or "")}
+    said, _, login = str((row.get("cause") or {}).get("by") or "").partition(" (")
+    return {*names, said, login.rstrip(")")} - {""}

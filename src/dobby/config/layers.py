@@ -8,7 +8,7 @@ Pure: files come as text, the environment as a mapping.
 
 from __future__ import annotations
 
-from dobby.config.table import BY_KEY, PROJECT, SETTINGS, USER, HostEntry, Options
+from dobby.config.table import BY_KEY, PROJECT, SETTINGS, USER, HostEntry, Options, read_account
 from dobby.core.errors import UsageError
 from dobby.core.settings import did_you_mean, read_boolean, read_string, read_table
 
@@ -25,10 +25,11 @@ ENVIRONMENT_ONLY = ("dir", "repo", "env_file")
 _LISTS = {key for key, s in BY_KEY.items() if isinstance(getattr(Options, s.field), tuple)}
 _HOST_KEYS = {
     "ssh": read_string,
-    "become": read_string,
+    "become": read_account,
     "launcher": read_string,
     "slurm": read_table,
     "default": read_boolean,
+    "shared": read_boolean,
 }
 
 

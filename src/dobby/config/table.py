@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dobby.core import names
+from dobby.core.accounts import check_account
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
 from dobby.core.request import IF_RUNNING, check_inside, check_program, check_variable
@@ -19,13 +20,20 @@ PROJECT, USER = "project", "user"
 
 class HostEntry(Record):
     """[host.NAME] of the user's file. `ssh` is the destination, `become` the account to work
-    as ("" is the one that ssh gives), `slurm` the table [host.NAME.slurm] as it stands."""
+    as ("" is the one that ssh gives), `shared`: others launch into that account too; `slurm` the
+    table [host.NAME.slurm] as it stands."""
 
     ssh: str
     become: str = ""
     launcher: str = "process"
     slurm: dict[str, Any] = {}  # noqa: RUF012 (a record is frozen)
     default: bool = False
+    shared: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several people's jobs are one account's; that is what `become` is for."""
+        return self.shared or bool(self.become)
 
 
 class Options(Record):
@@ -110,6 +118,10 @@ def _one_of(known: Sequence[str]) -> Callable[[str], None]:
             raise UsageError(f"{names.shown(text)} is not known; {did_you_mean(text, known)}")
 
     return check
+
+
+def read_account(value: object) -> str:
+    return _checked(check_account)(read_string(value))
 
 
 def _read_email(value: object) -> str:

@@ -19,7 +19,7 @@ IF_RUNNING = ("refuse", "queue", "replace")
 
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
-    *("run_id", "user", "client", "email", "notify_on", "restart_of", "force"),
+    *("run_id", "user", "login", "client", "email", "notify_on", "restart_of", "force"),
     *("subject", "tags", "roots", "modules", "object_format"),
     *("requires", "requires_from"),
 )
@@ -41,6 +41,7 @@ class Request(Record):
     `branch` is the local branch to stand on ("" is a detached head), `tags` are
     [name, object id] pairs that `git describe` needs, `forward` the names of values that
     travel beside the request and are never stored, `variables` the values that are no secret.
+    `login` is the account behind `user` where sudo told the host of one (`become`).
     `roots` are the ids of the repository's root commits (empty where they cannot be known).
     `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
     `notify` are addresses and names of channels that are told beside the team's.
@@ -82,6 +83,7 @@ class Request(Record):
     notify_on: tuple[str, ...] = NOTICE_KINDS
     requires: tuple[str, ...] = ()
     requires_from: str = ""
+    login: str = ""
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""

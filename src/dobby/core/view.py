@@ -65,6 +65,7 @@ def to_row(view: RunView, host: str) -> dict[str, Any]:
         "commit": request.commit,
         "subject": request.subject,
         "user": request.user,
+        "login": request.login,
         "client": request.client,
         "restart_of": request.restart_of,
         "created_at": view.created_at,

@@ -80,16 +80,19 @@ def _history_cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> l
     by = (row.get("cause") or {}).get("by")
     if by:
         cells[2] = f"{row.get('status')} (by {_claimed(row, str(by), ', claimed')})"
-    cells[7] = _claimed(row, cells[7], " (claimed)") if cells[7] else NOTHING
+    login = row.get("login")
+    mark = f" (claimed, login {login})" if login else " (claimed)"
+    cells[7] = _claimed(row, cells[7], mark) if cells[7] else NOTHING
     before = _text(row, "restart_of")
     how = f"restart of {before}" if before else "started"
     return [_text(row, "run_id"), *cells[:-1], how, cells[-1]]
 
 
 def _claimed(row: Mapping[str, Any], name: str, mark: str) -> str:
-    """A host knows its accounts; another name is only what a caller gave as theirs."""
+    """A host knows its accounts, and whom sudo let become one; another name is only what a caller
+    gave as theirs."""
     account = row.get("account")
-    return name if account in (None, name) else f"{name}{mark}"
+    return name if account in (None, name) or name == row.get("login") else f"{name}{mark}"
 
 
 def is_claimed(row: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import time
 from dobby.agent import (
     admission,
     arrival,
+    callers,
     conclude,
     durable,
     locks,
@@ -65,7 +66,7 @@ def _launch(call: Call) -> dict[str, Any]:
     asked = rq.parse_request(call.args["request"])
     job = store.canonical(call.home, asked.project, asked.label)
     run = job.run(asked.run_id)
-    request = asked.replace(project=job.project, label=job.label)
+    request = asked.replace(project=job.project, label=job.label, login=callers.login())
     run_fd = None
     if store.was_accepted(run, request):
         run_fd = _take_unstarted(run)
@@ -196,7 +197,7 @@ def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
         if holder is not None and holder.run == run and not already:
             raise _Twin
         if request.if_running == "replace":
-            stopping.clear(run.job, by=request.user, but=run.run_id)
+            stopping.clear(run.job, by=callers.named(request.user), but=run.run_id)
         elif holder is not None and (holder.final is None or time.monotonic() > deadline):
             raise _busy(holder)
         elif time.monotonic() > deadline:

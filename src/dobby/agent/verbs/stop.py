@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.agent import rows, stopping
+from dobby.agent import callers, rows, stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def run(call: Call) -> dict[str, Any]:
     run's own). Answers `run`, a row, and `was`: its status before."""
     stored = rows.target(call.home, call.args)
     was = stored.view().status.name
-    by, grace_s = call.args.get("by", ""), call.args.get("grace_s")
+    by, grace_s = callers.named(call.args.get("by", "")), call.args.get("grace_s")
     if not call.args.get("run"):
         stopping.clear(stored.run.job, by, grace_s)
     return {"run": rows.row(stopping.stop(stored.run, by, grace_s)), "was": was}
