@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dobby.config import resolve
@@ -16,7 +18,7 @@ def test_no_other_word_gets_into_the_remote_command(name: str) -> None:
     with pytest.raises(UsageError, match="no name of an account"):
         accounts.prefix(name)
     with pytest.raises(UsageError, match="become"):
-        resolve(user_file=("/config.toml", f"[host.gpu]\nbecome = {name!r}".replace("'", '"')))
+        resolve(user_file=("/config.toml", f"[host.gpu]\nbecome = {json.dumps(name)}"))
 
 
 def test_the_command_is_constant_but_for_the_account() -> None:
