@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-NEEDED = ("sshd", "ssh", "ssh-keygen", "git", "rsync", "strace", "ps", "zsh", "fish", "tcsh")
+NEEDED = ("sshd", "ssh", "ssh-keygen", "git", "rsync", "strace", "ps", "zsh", "fish", "tcsh", "sudo")
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ def team(accounts: Team) -> Team:
     accounts.allow()
     os.chmod(accounts.alice.home, 0o700)
     empty(f"{accounts.home}/.dobby")
+    empty(f"{accounts.alice.home}/.dobby")
     return accounts
 
 
