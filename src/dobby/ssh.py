@@ -62,9 +62,11 @@ class Ssh:
         warn: Callable[[str], None],
         interactive: bool,
         become: str = "",
+        limit_s: float | None = None,
     ) -> None:
         self.host = host
         self._become = become
+        self._limit_s = limit_s  # of whoever asks several hosts
         self._destination = check_destination(destination)
         self._program = environ.get("DOBBY_SSH") or "ssh"
         self._asks = interactive and sys.stdin.isatty()
@@ -111,6 +113,8 @@ class Ssh:
     def _argv(self) -> list[str]:
         path = self._socket.replace("%", "%%") or "none"
         seconds = CONNECT_ASKING_S if self._asks else CONNECT_S
+        if self._limit_s is not None:
+            seconds = max(1, min(seconds, int(self._limit_s)))
         return [
             *(self._program, *_OPTIONS, "-o", f"BatchMode={'no' if self._asks else 'yes'}"),
             *("-o", f"ConnectTimeout={seconds}", "-o", f"ControlPath={path}", "-o", "ControlMaster=no"),

@@ -47,27 +47,51 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     client = connect(voice)
     if args.watch:
         return _watch(client, args)
-    return show(_ask(client, args), voice, as_json=args.json)
+    if args.json:
+        return show(_ask(client, args), voice, as_json=True)
+    early: list[Listing] = []
+
+    def show_early(found: Listing) -> None:
+        early.append(found)
+        show(_narrowed(found, args), voice, as_json=False)
+
+    listing = _ask(client, args, show_early)
+    return show(_rest(listing, early[0]) if early else listing, voice, as_json=False, more=bool(early))
 
 
-def _ask(client: Client, args: argparse.Namespace) -> Listing:
-    from dobby.client import Listing
+def _ask(
+    client: Client, args: argparse.Namespace, meanwhile: Callable[[Listing], None] | None = None
+) -> Listing:
+    found = client.ps(args.words, all=args.all or bool(args.run), host=args.host, meanwhile=meanwhile)
+    return _narrowed(found, args)
 
-    found = client.ps(args.words, all=args.all or bool(args.run), host=args.host)
-    return Listing(
-        hosts=found.hosts, runs=[r for r in found.runs if str(r.get("run_id")).startswith(args.run or "")]
+
+def _narrowed(found: Listing, args: argparse.Namespace) -> Listing:
+    return found.replace(runs=[r for r in found.runs if str(r.get("run_id")).startswith(args.run or "")])
+
+
+def _rest(whole: Listing, shown: Listing) -> Listing:
+    """What is not shown yet: the hosts that kept us waiting."""
+    names = {host["host"] for host in shown.hosts}
+    return whole.replace(
+        runs=[r for r in whole.runs if r["host"] not in names],
+        hosts=[h for h in whole.hosts if h["host"] not in names],
     )
 
 
-def show(listing: Listing, voice: Voice, *, as_json: bool, history: bool = False) -> int:
-    """The listing to stdout, hosts that did not answer to stderr (when none did, that is raised)."""
+def show(
+    listing: Listing, voice: Voice, *, as_json: bool, history: bool = False, more: bool = False
+) -> int:
+    """The listing to stdout, hosts that did not answer to stderr (when none did, that is raised).
+    `more`: another one was shown before, so no table says that there is nothing."""
     from dobby.cli.streams import print_json, print_table
     from dobby.views import json
 
     if as_json:
         print_json(json.of_listing(listing.runs, listing.hosts))
     else:
-        print_table(_table(listing, history))
+        if listing.runs or not more:
+            print_table(_table(listing, history))
         for row in listing.runs:
             if row.get("note") and not history:
                 voice.say(f"{row.get('label')} on {row.get('host')}: {row['note']}")

@@ -178,10 +178,18 @@ class Client:
         """The run that is meant: see `dobby --help` on LABEL, -H and --run."""
         return Run(row=self._targets().show(label, host, run)["run"])
 
-    def ps(self, labels: Iterable[str] = (), *, all: bool = False, host: str | None = None) -> Listing:
-        """Live runs and each job's latest, of all hosts; `all` runs. Raises Unreachable when no
-        host answered."""
-        return self._list([targets.split(label) for label in labels], all, host)
+    def ps(
+        self,
+        labels: Iterable[str] = (),
+        *,
+        all: bool = False,
+        host: str | None = None,
+        meanwhile: Callable[[Listing], Any] | None = None,
+    ) -> Listing:
+        """Live runs and each job's latest, of all hosts; `all` runs. `meanwhile` gets what is there
+        when some hosts keep one waiting. Raises Unreachable when no host answered."""
+        pairs = [targets.split(label) for label in labels]
+        return listing.ask(self._hosts(), pairs, all, host, self._say, meanwhile)
 
     def history(
         self,
@@ -194,11 +202,8 @@ class Client:
     ) -> Listing:
         """All runs, newest first. `since`: ISO 8601, the beginning of one, or an age ("2d")."""
         earliest = listing.earliest(since)  # refused before any host is asked
-        found = self._list([targets.split(label)] if label else [], True, host)
+        found = listing.ask(self._hosts(), [targets.split(label)] if label else [], True, host, self._say)
         return listing.narrowed(found, user, status, earliest)
-
-    def _list(self, labels: list[tuple[str, str]], all: bool, host: str | None) -> Listing:
-        return listing.ask(self._hosts(), labels, all, host, self._say)
 
     def logs(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from dobby import shipping
 from dobby.client import state
-from dobby.core.errors import DobbyError
+from dobby.core.errors import DobbyError, Unreachable
 from dobby.core.record import Record
 from dobby.local import Local
 from dobby.transport import Session
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from dobby.config import Options
     from dobby.transport import Transport
+
+
+EARLY_S = 1.0  # hosts that answer do so by then; who asks is shown those while the others are awaited
 
 
 class Answer(Record):
@@ -40,16 +45,18 @@ class Hosts:
         self._environ = environ
         self._say = say
         self._interactive = interactive
+        self._limit_s = options.answer_within_s
         self._open: dict[str, Transport] = {}
         self._agent: shipping.Agent | None = None
 
     def transport(self, host: str) -> Transport:
         """Raises UsageError for a name that ssh may not be given."""
         if host not in self._open:
-            self._open[host] = self._make(host)
+            self._open[host] = self._make(host, alone=True)
         return self._open[host]
 
-    def _make(self, host: str) -> Transport:
+    def _make(self, host: str, alone: bool) -> Transport:
+        """`alone`: it is the only host that is asked."""
         entry = self._options.hosts.get(host)
         become = entry.become if entry else ""
         if host == "local":
@@ -57,7 +64,9 @@ class Hosts:
         from dobby.ssh import Ssh
 
         destination = entry.ssh if entry and entry.ssh else host
-        return Ssh(host, destination, self._environ, self._say, self._interactive, become)
+        interactive = self._interactive and alone
+        limit_s = None if alone else self._limit_s
+        return Ssh(host, destination, self._environ, self._say, interactive, become, limit_s)
 
     def agent(self) -> shipping.Agent:
         if self._agent is None:
@@ -73,10 +82,19 @@ class Hosts:
     ) -> dict[str, Any]:
         """The verb's result on one host, its rows marked with the name by which we know it, and
         with the account there, where that was told."""
-        result = Session(self.transport(host), self.agent()).call(verb, args, on_reply)
+        return self._call(self.transport(host), verb, args, on_reply)
+
+    def _call(
+        self,
+        way: Transport,
+        verb: str,
+        args: Mapping[str, Any],
+        on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
+    ) -> dict[str, Any]:
+        result = Session(way, self.agent()).call(verb, args, on_reply)
         rows = [*result.get("runs", ()), *([result["run"]] if "run" in result else [])]
         for row in rows:
-            row["host"] = host
+            row["host"] = way.host
             if "account" in result:
                 row["account"] = result["account"]
         return result
@@ -86,33 +104,58 @@ class Hosts:
         names = {*self._options.hosts, *state.known_hosts(self._environ)}
         return sorted(names) or [self._options.host]
 
-    def ask_all(self, hosts: list[str], verb: str, args: Mapping[str, Any]) -> list[Answer]:
-        """One answer a host, in the order of `hosts`; they are asked at once."""
+    def ask_all(
+        self,
+        hosts: list[str],
+        verb: str,
+        args: Mapping[str, Any],
+        meanwhile: Callable[[list[Answer]], Any] | None = None,
+    ) -> list[Answer]:
+        """One answer a host, in the order of `hosts`. Several are asked at once, no longer than the
+        setting `answer_within`, and ssh asks nobody anything then: several could not be answered.
+        `meanwhile` gets those that are there when the others keep one waiting."""
         if len(hosts) == 1:
             return [self._ask(hosts[0], verb, args)]
+        from queue import Empty, SimpleQueue
         from threading import Thread
 
         self.agent()  # packed once, not by each thread
-        answers: dict[str, Answer] = {}
-        bugs: list[Exception] = []
+        arrived: SimpleQueue[Answer | Exception] = SimpleQueue()
 
         def ask(host: str) -> None:
             try:
-                answers[host] = self._ask(host, verb, args)
+                arrived.put(self._ask(host, verb, args, alone=False))
             except Exception as error:
-                bugs.append(error)
+                arrived.put(error)
 
-        threads = [Thread(target=ask, args=(host,), daemon=True) for host in hosts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if bugs:
-            raise bugs[0]
-        return [answers[host] for host in hosts]
+        for host in hosts:
+            Thread(target=ask, args=(host,), daemon=True).start()
+        answers: dict[str, Answer] = {}
+        begin = time.monotonic()
+        pauses = [min(EARLY_S, self._limit_s), self._limit_s]
+        while len(answers) < len(hosts) and pauses:
+            try:
+                answer = arrived.get(timeout=max(0.0, begin + pauses[0] - time.monotonic()))
+            except Empty:
+                pauses.pop(0)
+                if meanwhile and pauses and any(not a.error for a in answers.values()):
+                    meanwhile([answers[host] for host in hosts if host in answers])
+                continue
+            if isinstance(answer, Exception):
+                raise answer
+            answers[answer.host] = answer
+        return [answers.get(host) or self._silent(host) for host in hosts]
 
-    def _ask(self, host: str, verb: str, args: Mapping[str, Any]) -> Answer:
+    def _silent(self, host: str) -> Answer:
+        error = Unreachable(
+            f"host {host} has not answered within {self._limit_s:g} s",
+            f"-H {host} waits longer for it, and lets ssh ask; answer_within is the limit",
+        )
+        return Answer(host=host, result=None, error=error)
+
+    def _ask(self, host: str, verb: str, args: Mapping[str, Any], alone: bool = True) -> Answer:
+        way = self.transport(host) if alone else self._make(host, alone)
         try:
-            return Answer(host=host, result=self.call(host, verb, args), error=None)
+            return Answer(host=host, result=self._call(way, verb, args), error=None)
         except DobbyError as error:
             return Answer(host=host, result=None, error=error)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dobby.client.hosts import Hosts
+    from dobby.client.hosts import Answer, Hosts
 
 
 class Listing(Record):
@@ -25,13 +25,27 @@ class Listing(Record):
 
 
 def ask(
-    hosts: Hosts, labels: list[tuple[str, str]], all: bool, host: str | None, say: Callable[[str], None]
+    hosts: Hosts,
+    labels: list[tuple[str, str]],
+    all: bool,
+    host: str | None,
+    say: Callable[[str], None],
+    meanwhile: Callable[[Listing], Any] | None = None,
 ) -> Listing:
-    """Of one host or of all, asked at once. Raises what the first said when none answered."""
-    answers = hosts.ask_all([host] if host else hosts.known(), "list", {"all": all, "labels": labels})
+    """Of one host or of all, asked at once. `meanwhile` gets what is there when some keep one
+    waiting. Raises what the first said when none answered."""
+    early: Callable[[list[Answer]], Any] | None = None
+    if meanwhile:
+        early = lambda answers: meanwhile(_listing(answers, lambda sentence: None))  # noqa: E731
+    names = [host] if host else hosts.known()
+    answers = hosts.ask_all(names, "list", {"all": all, "labels": labels}, early)
     errors = [a.error for a in answers if a.error]
     if errors and len(errors) == len(answers):
         raise errors[0]
+    return _listing(answers, say)
+
+
+def _listing(answers: list[Answer], say: Callable[[str], None]) -> Listing:
     runs: list[dict[str, Any]] = []
     shown = []
     for answer in answers:

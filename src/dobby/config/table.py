@@ -60,9 +60,13 @@ class Options(Record):
     name: str = ""
     email: str = ""
     notify_on: tuple[str, ...] = NOTICE_KINDS
+    answer_within_s: float = 5.0
     sources: dict[str, str] = {}  # noqa: RUF012
     hosts: dict[str, HostEntry] = {}  # noqa: RUF012
     warnings: tuple[str, ...] = ()
+
+
+_DURATIONS = ("timeout", "grace", "answer_within")
 
 
 class Setting(Record):
@@ -79,7 +83,7 @@ class Setting(Record):
     @property
     def field(self) -> str:
         """The field of Options that holds the value: durations in seconds are named so."""
-        return f"{self.key}_s" if self.key in ("timeout", "grace") else self.key
+        return f"{self.key}_s" if self.key in _DURATIONS else self.key
 
     @property
     def variable(self) -> str:
@@ -172,6 +176,12 @@ SETTINGS = (
     _shared("untracked_limit_mb", read_count, "most that untracked files may come to"),
     Setting(key="name", read=_name("project"), places=(PROJECT,), meaning="name of the project"),
     Setting(key="email", read=_read_email, places=(USER,), meaning="where one's own notices go"),
+    Setting(
+        key="answer_within",
+        read=_read_timeout,
+        places=(USER,),
+        meaning="how long ps waits for each of all hosts",
+    ),
     Setting(key="notify_on", read=_NOTICES, places=(USER,), meaning="what one wants to be told of"),
 )
 BY_KEY = {setting.key: setting for setting in SETTINGS}
