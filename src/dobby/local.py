@@ -37,9 +37,11 @@ class Local:
     host = "local"
     patience_s: float | None = PATIENCE_S
 
-    def __init__(self, environ: Mapping[str, str], become: str = "") -> None:
+    def __init__(self, environ: Mapping[str, str], become: str = "", forward_agent: bool = False) -> None:
         self._become = become
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}
+        if forward_agent and "SSH_AUTH_SOCK" in environ:
+            self._env["SSH_AUTH_SOCK"] = environ["SSH_AUTH_SOCK"]
         if "PATH" in environ:
             active = _active(environ)
             self._env["PATH"] = ":".join(p for p in environ["PATH"].split(":") if p not in active)

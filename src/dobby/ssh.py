@@ -29,7 +29,7 @@ CONNECT_S, CONNECT_ASKING_S = 10, 60
 _OPTIONS = (
     *("-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"),
     *("-o", "RemoteCommand=none", "-o", "ClearAllForwardings=yes", "-o", "ForwardX11=no"),
-    *("-o", "ForwardAgent=no", "-o", "PermitLocalCommand=no"),
+    *("-o", "PermitLocalCommand=no"),
 )
 _FAILED = 255  # ssh's own exit code; also where a signal ended the remote program
 _NEVER_IN = (
@@ -63,6 +63,7 @@ class Ssh:
         interactive: bool,
         become: str = "",
         limit_s: float | None = None,
+        forward_agent: bool = False,
     ) -> None:
         self.host = host
         self._become = become
@@ -70,7 +71,10 @@ class Ssh:
         self._destination = check_destination(destination)
         self._program = environ.get("DOBBY_SSH") or "ssh"
         self._asks = interactive and sys.stdin.isatty()
-        self._socket = _socket_path(self._destination, self._program, environ, warn)
+        # A master forwards what it was started with, and to whoever comes next: not the agent.
+        self._forwarding = "yes" if forward_agent else "no"
+        shared = not forward_agent
+        self._socket = _socket_path(self._destination, self._program, environ, warn) if shared else ""
         self.patience_s = _patience_s(bool(self._socket), self._asks)
 
     def start(self, errors: int) -> subprocess.Popen[bytes]:
@@ -116,7 +120,8 @@ class Ssh:
         if self._limit_s is not None:
             seconds = max(1, min(seconds, int(self._limit_s)))
         return [
-            *(self._program, *_OPTIONS, "-o", f"BatchMode={'no' if self._asks else 'yes'}"),
+            *(self._program, *_OPTIONS, "-o", f"ForwardAgent={self._forwarding}"),
+            *("-o", f"BatchMode={'no' if self._asks else 'yes'}"),
             *("-o", f"ConnectTimeout={seconds}", "-o", f"ControlPath={path}", "-o", "ControlMaster=no"),
         ]
 

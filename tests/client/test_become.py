@@ -196,3 +196,8 @@ def test_a_secret_is_in_no_argument_and_no_file(
     assert said == b"13\n"
     found = team.host().run(["grep", "-rlI", "s3cr3t-canary", f"{team.home}/.dobby"], check=False)
     assert found.decode().split() == []
+
+
+def test_a_forwarded_agent_would_not_reach_the_account(team: Team, person: Callable[..., Client]) -> None:
+    with pytest.raises(dobby.UsageError, match=f"the ssh agent of {team.alice.user} cannot be reached"):
+        launch(person(team.alice), team.host(), "true", forward_agent=True)

@@ -54,6 +54,15 @@ def test_each_layer_is_put_over_the_ones_before() -> None:
     assert options.sources["label"] == "default"
 
 
+def test_a_project_cannot_ask_for_the_user_s_ssh_agent() -> None:
+    options = resolve(project=[pyproject("forward_agent = true")])
+    assert not options.forward_agent
+    assert "belongs in the user's file" in options.warnings[0]
+    assert resolve(environ={"DOBBY_FORWARD_AGENT": "yes"}).forward_agent
+    with pytest.raises(dobby.UsageError, match="DOBBY_FORWARD_AGENT must be true or false"):
+        resolve(environ={"DOBBY_FORWARD_AGENT": "perhaps"})
+
+
 def test_every_setting_is_read_with_its_type() -> None:
     shared = """
         host = "gpu"
@@ -74,7 +83,10 @@ def test_every_setting_is_read_with_its_type() -> None:
     """
     options = resolve(
         project=[pyproject(shared + 'name = "shop"')],
-        user_file=(USER, 'email = "a@b"\nnotify_on = ["failed", "lost"]'),
+        user_file=(
+            USER,
+            'email = "a@b"\nnotify_on = ["failed", "lost"]\nanswer_within = 2\nforward_agent = true',
+        ),
     )
     values = {s.key: getattr(options, s.field) for s in known_settings()}
     assert values == {
@@ -96,6 +108,8 @@ def test_every_setting_is_read_with_its_type() -> None:
         "name": "shop",
         "email": "a@b",
         "notify_on": ("failed", "lost"),
+        "answer_within": 2.0,
+        "forward_agent": True,
     }
     assert options.warnings == ()
 

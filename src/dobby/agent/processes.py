@@ -230,6 +230,15 @@ def name_self(name: str) -> None:
         return
 
 
+def signal_at_parents_end(number: int) -> None:
+    """Have this process get a signal when its parent dies, 0: no longer (PR_SET_PDEATHSIG)."""
+    if has_proc():
+        import ctypes
+
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, number, 0, 0, 0)
+
+
 def become_subreaper() -> bool:
     """Orphans among our descendants become our children: prctl(PR_SET_CHILD_SUBREAPER).
 

@@ -128,6 +128,8 @@ def _exec_scoped(scope: list[str], charge: Charge, ready_fd: int) -> None:
         "label_fd": charge.label_fd,
         "ready_fd": ready_fd,
         "values": dict(charge.values),
+        "agent_socket": charge.agent_socket,
+        "launcher": charge.launcher,
     }
     fds = (charge.run_fd, charge.label_fd, ready_fd)
     exec_scoped(scope, run.home, protocol.dump_call("supervise", args), fds)

@@ -17,6 +17,7 @@ from dobby.agent import (
     members,
     processes,
     sandbox,
+    ssh_agent,
     stewards,
     store,
     variables,
@@ -58,6 +59,7 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     wake, line = Wake(), Line(charge, ready)
     guard = stewards.Guard(charge.run.home)
     try:
+        ssh_agent.watch(charge)
         outcome = _outcome(charge, wake, line)
         wake.interrupts = False
     except Stop:
@@ -96,7 +98,13 @@ def _end_early(charge: Charge) -> Outcome:
     survivors = members.end(scope, charge.request.grace_s if grace_s is None else grace_s)
     if survivors:
         store.note(run, f"could not be killed: {members.named(survivors)}")
+    if not store.read_stop(run) and ssh_agent.is_lost(charge):
+        return Outcome(cause=_agent_lost())
     return Outcome(cause=st.Signal(number=int(signal.SIGTERM), name="SIGTERM"))
+
+
+def _agent_lost() -> st.Environment:
+    return st.Environment(step="set-up", command="", code=None, tail=ssh_agent.LOST)
 
 
 def _take_over(run: layout.Run) -> str:
@@ -112,13 +120,16 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
     log_fd = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     host = variables.of_host(charge.settings, os.environ)
     steps = Steps(
-        variables.of_steps(host, run),
+        ssh_agent.for_steps(variables.of_steps(host, run), charge),
         log_fd,
         lambda name, took, note: store.append(run, ev.PHASE, name=name, duration_s=took, note=note),
     )
     try:
         command = _prepare(charge, steps, host, previous)
     except StepFailed as failed:
+        if ssh_agent.is_lost(charge):
+            steps.say(f"failed: {ssh_agent.LOST}")
+            return Outcome(cause=_agent_lost())
         steps.say(f"failed: {failed.step}: {_what_failed(failed)}")
         return Outcome(
             cause=st.Environment(
@@ -126,6 +137,7 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
             )
         )
     wake.interrupts = False
+    ssh_agent.unwatch(charge)
     if store.read_stop(run):
         raise Stop
     return _run(charge, wake, command, label_fd, log_fd)
@@ -141,10 +153,11 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
     steps.begin("sandbox")
     steps.done(sandbox.prepare(run, request, previous, steps))
     prepared = environment.prepare(run, request, steps)
-    if "LC_ALL" in host:
-        prepared["LC_ALL"] = host["LC_ALL"]
-    else:
-        prepared.pop("LC_ALL", None)
+    for name in ("LC_ALL", ssh_agent.VARIABLE):  # dobby's own steps alone had another value
+        if name in host:
+            prepared[name] = host[name]
+        else:
+            prepared.pop(name, None)
     env = variables.of_command(prepared, request, run, charge.values)
     cwd = f"{run.job.sandbox}/{request.dir}" if request.dir else run.job.sandbox
     if not os.path.isdir(cwd):

@@ -67,13 +67,18 @@ def _ask(
 
 
 def _narrowed(found: Listing, args: argparse.Namespace) -> Listing:
-    return found.replace(runs=[r for r in found.runs if str(r.get("run_id")).startswith(args.run or "")])
+    from dobby.client import Listing
+
+    runs = [r for r in found.runs if str(r.get("run_id")).startswith(args.run or "")]
+    return Listing(runs=runs, hosts=found.hosts)
 
 
 def _rest(whole: Listing, shown: Listing) -> Listing:
     """What is not shown yet: the hosts that kept us waiting."""
+    from dobby.client import Listing
+
     names = {host["host"] for host in shown.hosts}
-    return whole.replace(
+    return Listing(
         runs=[r for r in whole.runs if r["host"] not in names],
         hosts=[h for h in whole.hosts if h["host"] not in names],
     )

@@ -78,6 +78,7 @@ def make_parser() -> parsing.Parser:
     value("--grace", metavar="TIME", help="time between SIGINT and SIGKILL (default: 3s)")
     value("--repo", metavar="URL", help="a repository that the host fetches itself")
     value("--run-id", metavar="ID", help="the id to give; the same again starts nothing twice")
+    parser.flag("--forward-agent", help="let the set-up, not the command, use your ssh agent")
     parser.flag(
         "--force", help="run although some of what you see cannot travel, or the host lacks something"
     )

@@ -215,6 +215,7 @@ def compose(
         requires_from=_file_of(options.sources["requires"]),
         repo=split_login(given.repo)[0],
         force=given.force,
+        forward_agent=options.forward_agent,
         **of_source(source, environ),
         **caller,
         **of_owner(options, source.checkout),

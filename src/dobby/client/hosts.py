@@ -55,18 +55,19 @@ class Hosts:
             self._open[host] = self._make(host, alone=True)
         return self._open[host]
 
-    def _make(self, host: str, alone: bool) -> Transport:
-        """`alone`: it is the only host that is asked."""
+    def _make(self, host: str, alone: bool, forward_agent: bool = False) -> Transport:
+        """`alone`: it is the only host that is asked. `forward_agent`: it gets the use of our ssh
+        agent for one call."""
         entry = self._options.hosts.get(host)
         become = entry.become if entry else ""
         if host == "local":
-            return Local(self._environ, become)
+            return Local(self._environ, become, forward_agent)
         from dobby.ssh import Ssh
 
         destination = entry.ssh if entry and entry.ssh else host
         interactive = self._interactive and alone
         limit_s = None if alone else self._limit_s
-        return Ssh(host, destination, self._environ, self._say, interactive, become, limit_s)
+        return Ssh(host, destination, self._environ, self._say, interactive, become, limit_s, forward_agent)
 
     def agent(self) -> shipping.Agent:
         if self._agent is None:
@@ -83,6 +84,17 @@ class Hosts:
         """The verb's result on one host, its rows marked with the name by which we know it, and
         with the account there, where that was told."""
         return self._call(self.transport(host), verb, args, on_reply)
+
+    def launch(
+        self,
+        host: str,
+        args: Mapping[str, Any],
+        on_reply: Callable[[str, bytes], Any],
+        forward_agent: bool,
+    ) -> dict[str, Any]:
+        """As `call`; an ssh agent goes along on a connection that nothing else uses."""
+        way = self._make(host, alone=True, forward_agent=True) if forward_agent else self.transport(host)
+        return self._call(way, "launch", args, on_reply)
 
     def _call(
         self,

@@ -47,13 +47,14 @@ class Launch:
         """Return once the run is acknowledged. Raises DobbyError; on Ctrl-C, with what is known of
         the run."""
         result = self._call(follow=False)
-        self._take(result)
+        if not self._answer:
+            self._take(result)
 
     def follow(self, reader: Reader) -> dict[str, Any]:
         """Stay until the run is final, in the launch's own session while that lasts: its row."""
         self._reader = reader
         result = self._call(follow=True)
-        if result is not None:
+        if result is not None and result["run"]["finished_at"]:
             row: dict[str, Any] = result["run"]
             return row
         return follow(self._hosts, self._asked.host, {"follow": True}, reader, self._say)
@@ -75,7 +76,8 @@ class Launch:
         sent = False  # whether the request may have arrived
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._hosts.call(self._asked.host, "launch", args, self._on_reply)
+                agent = self._asked.request.forward_agent
+                return self._hosts.launch(self._asked.host, args, self._on_reply, agent)
             except Unreachable as error:
                 if self._answer:
                     self._say(f"the connection to {self._asked.host} was lost; connecting again")
@@ -102,6 +104,8 @@ class Launch:
         self._answer = answer
         answer["run"]["host"] = self._asked.host
         self._acknowledged(answer)
+        if self._asked.request.forward_agent and not answer["run"]["started_at"]:
+            self._say("keeping the connection until the set-up is done: it may use your ssh agent")
 
 
 def _unknown(asked: Asked, error: Unreachable, sent: bool) -> Unreachable:

@@ -7,7 +7,14 @@ from dobby.core.accounts import check_account
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
 from dobby.core.request import IF_RUNNING, check_inside, check_program, check_variable
-from dobby.core.settings import did_you_mean, parse_duration_s, read_count, read_string, read_strings
+from dobby.core.settings import (
+    did_you_mean,
+    parse_duration_s,
+    read_boolean,
+    read_count,
+    read_string,
+    read_strings,
+)
 from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
@@ -61,6 +68,7 @@ class Options(Record):
     email: str = ""
     notify_on: tuple[str, ...] = NOTICE_KINDS
     answer_within_s: float = 5.0
+    forward_agent: bool = False
     sources: dict[str, str] = {}  # noqa: RUF012
     hosts: dict[str, HostEntry] = {}  # noqa: RUF012
     warnings: tuple[str, ...] = ()
@@ -124,6 +132,12 @@ def _one_of(known: Sequence[str]) -> Callable[[str], None]:
     return check
 
 
+def _read_truth(value: object) -> bool:
+    """Also as text, as environment variables give it."""
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    return read_boolean(words.get(value.lower(), value) if isinstance(value, str) else value)
+
+
 def read_account(value: object) -> str:
     return _checked(check_account)(read_string(value))
 
@@ -181,6 +195,14 @@ SETTINGS = (
         read=_read_timeout,
         places=(USER,),
         meaning="how long ps waits for each of all hosts",
+    ),
+    # Not the project's: whoever can push a branch would get the use of one's keys.
+    Setting(
+        key="forward_agent",
+        read=_read_truth,
+        places=(USER,),
+        meaning="whether the set-up may use one's ssh agent",
+        option="--forward-agent",
     ),
     Setting(key="notify_on", read=_NOTICES, places=(USER,), meaning="what one wants to be told of"),
 )

@@ -41,7 +41,8 @@ class Request(Record):
     `branch` is the local branch to stand on ("" is a detached head), `tags` are
     [name, object id] pairs that `git describe` needs, `forward` the names of values that
     travel beside the request and are never stored, `variables` the values that are no secret.
-    `login` is the account behind `user` where sudo told the host of one (`become`).
+    `forward_agent`: the set-up may use the caller's ssh agent. `login` is the account behind
+    `user` where sudo told the host of one (`become`).
     `roots` are the ids of the repository's root commits (empty where they cannot be known).
     `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
     `notify` are addresses and names of channels that are told beside the team's.
@@ -84,6 +85,7 @@ class Request(Record):
     requires: tuple[str, ...] = ()
     requires_from: str = ""
     login: str = ""
+    forward_agent: bool = False
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""

@@ -24,10 +24,10 @@ ORPHAN_S = 0.5
 
 
 def run(call: Call) -> dict[str, Any]:
-    """`args` as `rows.target` takes them, with `follow` (until the run is final), `quiet` (no
-    bytes), `offset` (byte of the file to begin at; None: the job's first), `tail` (lines; None:
-    all). Says which run it is, sends its bytes as `setup` and `data`, and answers `run`, a row, and
-    the `offset` reached."""
+    """`args` as `rows.target` takes them, with `follow` (until the run is final), `until_started`
+    (then: or until its command starts), `quiet` (no bytes), `offset` (byte of the file to begin at;
+    None: the job's first), `tail` (lines; None: all). Says which run it is, sends its bytes as
+    `setup` and `data`, and answers `run`, a row, and the `offset` reached."""
     stored = rows.target(call.home, call.args)
     which = stored.run
     exactly = {"project": which.project, "label": which.label, "run": which.run_id}
@@ -35,14 +35,14 @@ def run(call: Call) -> dict[str, Any]:
     sender = _Sender(call, stored)
     watch = Watch([stored.run.root, stored.run.job.lock]) if call.args.get("follow") else None
     try:
-        stored = _stream(stored, sender, watch)
+        stored = _stream(stored, sender, watch, bool(call.args.get("until_started")))
     finally:
         if watch:
             watch.close()
     return {"run": rows.row(stored), "offset": sender.offset}
 
 
-def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch]) -> Stored:
+def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch], until_started: bool) -> Stored:
     while True:
         size = _log_bytes(stored.run)  # before the events: bytes seen are then explained
         found = rows.look(stored.run)
@@ -50,7 +50,7 @@ def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch]) -> Stored:
             raise NotFound(f"run {stored.run.run_id} was removed from {os.uname().nodename}")
         stored = found
         sender.send(stored, size if stored.final is None else _log_bytes(stored.run))
-        if stored.final is not None or watch is None:
+        if stored.final is not None or watch is None or (until_started and stored.wrapper() is not None):
             return stored
         # Processes that outlive supervisor and wrapper may hold no lock: their end wakes nobody.
         orphaned = stored.events and not locks.is_held(stored.run.lock)

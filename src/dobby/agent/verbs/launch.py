@@ -15,6 +15,7 @@ from dobby.agent import (
     outbox,
     preflight,
     rows,
+    ssh_agent,
     start,
     stewards,
     stopping,
@@ -50,16 +51,19 @@ def run(call: Call) -> dict[str, Any]:
     """`args`: `request`, `values` (forwarded ones by name), `follow`. Answers `run`, a row, and
     `already`: whether this run id had been accepted before; for a new one `audience` too. With
     `follow` that is said as `ack`, and the log follows in the same session, as the verb `follow`
-    sends it."""
+    sends it; with an ssh agent for the set-up the session stays until that is done."""
     answer = _launch(call)
-    if not call.args.get("follow"):
+    stays = bool(call.args["request"].get("forward_agent"))  # until the command starts, and no longer
+    if not (call.args.get("follow") or stays):
         return answer
     call.wire.reply_json(protocol.ACK, answer)
     from dobby.agent.verbs import follow
 
     row = answer["run"]
     which = {"project": row["project"], "label": row["label"], "run": row["run_id"]}
-    return follow.run(call.replace(args={**which, "follow": True, "offset": 0}))
+    quiet = not call.args.get("follow")
+    how = {"follow": True, "offset": 0, "quiet": quiet, "until_started": stays}
+    return follow.run(call.replace(args={**which, **how}))
 
 
 def _launch(call: Call) -> dict[str, Any]:
@@ -72,6 +76,7 @@ def _launch(call: Call) -> dict[str, Any]:
         run_fd = _take_unstarted(run)
         if run_fd is None:
             return _answer(run, already=True)
+    agent_socket = ssh_agent.reachable() if request.forward_agent else ""
     admission.check_environment(request)
     settings = admission.read_settings(call.home)
     if run_fd is None:
@@ -96,7 +101,16 @@ def _launch(call: Call) -> dict[str, Any]:
     outbox.add(run)
     values = call.args.get("values", {})
     _start(
-        Charge(run=run, request=request, settings=settings, values=values, run_fd=run_fd, label_fd=label_fd)
+        Charge(
+            run=run,
+            request=request,
+            settings=settings,
+            values=values,
+            run_fd=run_fd,
+            label_fd=label_fd,
+            agent_socket=agent_socket,
+            launcher=os.getpid(),
+        )
     )
     return {**_answer(run, already), "audience": _audience(request, settings)}
 
