@@ -59,7 +59,7 @@ def test_a_project_cannot_ask_for_the_user_s_ssh_agent() -> None:
     assert not options.forward_agent
     assert "belongs in the user's file" in options.warnings[0]
     assert resolve(environ={"DOBBY_FORWARD_AGENT": "yes"}).forward_agent
-    with pytest.raises(dobby.UsageError, match="DOBBY_FORWARD_AGENT must be true or false"):
+    with pytest.raises(UsageError, match="DOBBY_FORWARD_AGENT must be true or false"):
         resolve(environ={"DOBBY_FORWARD_AGENT": "perhaps"})
 
 

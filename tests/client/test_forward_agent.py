@@ -111,8 +111,9 @@ def test_a_laptop_that_goes_away_is_the_end_of_the_set_up(repo: Repo, host: Host
     words = [sys.executable, "-c", PROGRAM, repo.path, host.name]
     client = Client(cwd=repo.path)
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE) as laptop:
-        assert laptop.stdout
-        until(lambda: b"keeping the connection" in laptop.stdout.readline(), 30)
+        said = laptop.stdout
+        assert said
+        until(lambda: b"keeping the connection" in said.readline(), 30)
         run = Carried(client, host, client.find("main", host=host.name))
         log = f"{run.root}/output.log"
         until(lambda: os.path.exists(log) and b"begun" in Path(log).read_bytes(), 20)
