@@ -14,7 +14,7 @@ from dobby.agent import durable, globs, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     Stamps = dict[bytes, tuple[int, int]]
 
@@ -22,16 +22,17 @@ _CHUNK = 1 << 20
 _NEW, _CHANGED = b"+", b"~"
 
 
-def look(sandbox: str) -> Stamps:
-    """Every file and symlink of the checkout, by relative path: size and date."""
+def look(sandbox: str, lodged: Collection[bytes]) -> Stamps:
+    """Every file and symlink of the checkout, by relative path: size and date. Not what is
+    `lodged` there."""
     top = os.fsencode(sandbox)
-    return {rel: _stamp(top, rel) for rel in files(top, b"")}
+    return {rel: _stamp(top, rel) for rel in files(top, b"", lodged)}
 
 
-def save(where: str, sandbox: str, before: Stamps, kept: Iterable[str]) -> None:
+def save(where: str, sandbox: str, before: Stamps, kept: Iterable[str], lodged: Collection[bytes]) -> None:
     """Copy what is new or other than `before`, but for what matches `kept`. Raises OSError."""
     top, store = os.fsencode(sandbox), _store(where)
-    made = [rel for rel, stamp in look(sandbox).items() if before.get(rel) != stamp]
+    made = [rel for rel, stamp in look(sandbox, lodged).items() if before.get(rel) != stamp]
     stays = globs.find(top, kept) if made else set()
     listed = []
     for rel in made:
@@ -78,16 +79,17 @@ def _stamp(top: bytes, rel: bytes) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def files(top: bytes, rel: bytes) -> Iterator[bytes]:
-    """Files and symlinks below the directory `rel`, as paths relative to `top`."""
+def files(top: bytes, rel: bytes, but: Collection[bytes] = ()) -> Iterator[bytes]:
+    """Files and symlinks below the directory `rel`, as paths relative to `top`; the directories
+    `but` are left out."""
     entries = globs.children(top, rel)
     if rel and any(entry.name == b"CACHEDIR.TAG" for entry in entries):
         return
     for entry in entries:
         path = trees.join(rel, entry.name)
         if entry.is_dir(follow_symlinks=False):
-            if entry.name != b"__pycache__":
-                yield from files(top, path)
+            if entry.name != b"__pycache__" and path not in but:
+                yield from files(top, path, but)
         elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
             yield path
 

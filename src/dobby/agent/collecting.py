@@ -11,14 +11,15 @@ from dobby.agent.trees import join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _CHUNK = 1 << 20
 
 
-def collect(sandbox: str, patterns: Iterable[str], into: str) -> list[str]:
+def collect(sandbox: str, patterns: Iterable[str], into: str, but: Collection[bytes] = ()) -> list[str]:
     """Copy what matches (see `globs.find`), with all that lies below a directory, to the same
-    relative paths in `into`; symlinks as symlinks, sockets and pipes not at all.
+    relative paths in `into`; symlinks as symlinks, sockets and pipes not at all, nor what lies in
+    the directories `but`.
 
     A file already there is replaced. Returns the paths copied, sorted. Raises OSError."""
     top, base = os.fsencode(sandbox), os.fsencode(into)
@@ -27,10 +28,10 @@ def collect(sandbox: str, patterns: Iterable[str], into: str) -> list[str]:
     durable.make_dirs(into)
     copied = set()
     for rel in sorted(globs.find(top, patterns)):
-        rest = [rel]
+        rest = [] if _is_below(rel, but) else [rel]
         while rest:
             path = rest.pop()
-            if path in copied:
+            if path in copied or path in but:
                 continue
             mode = os.lstat(join(top, path)).st_mode
             if stat.S_ISDIR(mode):
@@ -41,6 +42,10 @@ def collect(sandbox: str, patterns: Iterable[str], into: str) -> list[str]:
                 _copy(join(top, path), join(base, path))
                 copied.add(path)
     return sorted(path.decode("utf-8", "surrogateescape") for path in copied)
+
+
+def _is_below(rel: bytes, places: Collection[bytes]) -> bool:
+    return any(rel.startswith(place + b"/") for place in places)
 
 
 def _clear_dirs(base: bytes, rel: bytes) -> None:

@@ -70,11 +70,12 @@ def _keep_outputs(stored: Stored) -> None:
     job = stored.run.job
     if not stored.request.output or read_holder(job) != stored.run.run_id:
         return
-    from dobby.agent import sandbox
+    from dobby.agent import lodged, sandbox
 
     try:
+        ours = lodged.paths(job)
         for glob in stored.request.output:
-            if not sandbox.collect(job.sandbox, [glob], stored.run.outputs):
+            if not sandbox.collect(job.sandbox, [glob], stored.run.outputs, ours):
                 store.note(stored.run, f"no file matched the output {glob}")
     except OSError as error:
         store.note(stored.run, f"outputs were not all kept: {error}")

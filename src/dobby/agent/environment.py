@@ -12,7 +12,18 @@ import json
 import os
 import posixpath
 
-from dobby.agent import built, choosing, durable, globs, layers, survey, trees, variables
+from dobby.agent import (
+    built,
+    choosing,
+    durable,
+    globs,
+    hooks,
+    layers,
+    lodged,
+    survey,
+    trees,
+    variables,
+)
 from dobby.core.digest import sha256
 from dobby.core.plan import PlanError, key_text
 
@@ -107,6 +118,7 @@ def _prepare(job: layout.Job, request: Request, steps: Steps) -> tuple[list[Plan
         memo = f"{job.environment}/interpreter"
         plan = kind.plan(tree, survey.tools(kind.NEEDS, env, tree, where, memo))
         done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
+        plan = hooks.activated(plan, where, steps, env)
         plans.append(plan)
         notes.append(_note(name, plan, done, where))
         changed = changed or bool(done)
@@ -154,12 +166,13 @@ def _set_up(job: layout.Job, request: Request, steps: Steps, env: Mapping[str, s
         built.put_back(where, job.sandbox)
         return "unchanged"
     _forget_setup(job)
-    before = built.look(job.sandbox) if request.setup_key else {}
+    ours = lodged.paths(job)
+    before = built.look(job.sandbox, ours) if request.setup_key else {}
     cwd = posixpath.join(job.sandbox, request.dir) if request.dir else job.sandbox
     steps.run(variables.shell_argv(request.setup, env), cwd, env)
     if request.setup_key:
         durable.make_dirs(where)
-        built.save(where, job.sandbox, before, request.keep)
+        built.save(where, job.sandbox, before, request.keep, ours)
         durable.replace(f"{where}/key", key)
     return ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import built, durable, trees
+from dobby.agent import built, durable, lodged, trees
 from dobby.agent.steps import StepFailed
 
 TYPE_CHECKING = False
@@ -34,7 +34,8 @@ def bring_up(
     checkout without it. `kept` are globs of what stays there anyway;
     `env` is what the steps get. Raises StepFailed, OSError."""
     have = {layer.name: _read_key(where, layer) for layer in plan.layers}
-    first = _first_changed(plan, have)
+    whole = all(map(os.path.exists, plan.proof)) and lodged.place(where, sandbox)
+    first = _first_changed(plan, have) if whole else 0
     if first == len(plan.layers):
         built.put_back(where, sandbox)
         return ()
@@ -42,28 +43,27 @@ def bring_up(
     built.forget(where)
     for layer in plan.layers[first:]:
         _remove_key(where, layer)
-    if first == 0 and (plan.layers[0].fresh or not _counts(plan, have)):
+    # Only what was whole can be brought up to date by its own tool.
+    if first == 0 and (plan.layers[0].fresh or not whole or have[plan.layers[0].name] is None):
+        lodged.remove(where, sandbox)
         trees.remove_tree(where)
         durable.make_dirs(where)
     _forget_bytecode(where)
-    before = built.look(sandbox)
+    foreign = lodged.find(sandbox, plan.lodged) - lodged.listed(where)
+    before = built.look(sandbox, lodged.listed(where))
     for layer in plan.layers[first:]:
-        for step in layer.steps:
-            _run(kind, step, layer, steps, env)
+        try:
+            for step in layer.steps:
+                _run(kind, step, layer, steps, env)
+        finally:  # also of a failed build: it is nothing that the run has left
+            lodged.record(where, lodged.find(sandbox, plan.lodged) - foreign)
         durable.replace(_key_path(where, layer), _encode(layer.key))
-    built.save(where, sandbox, before, kept)
+    built.save(where, sandbox, before, kept, lodged.listed(where))
     return tuple(layer.name for layer in plan.layers[first:])
-
-
-def _counts(plan: Plan, have: Mapping[str, str | None]) -> bool:
-    """Whether what was built before can be brought up to date by its own tool: it was whole."""
-    return have[plan.layers[0].name] is not None and all(map(os.path.exists, plan.proof))
 
 
 def _first_changed(plan: Plan, have: Mapping[str, str | None]) -> int:
     """The index of the first layer to build; their number when all is as it should be."""
-    if not all(map(os.path.exists, plan.proof)):
-        return 0
     for index, layer in enumerate(plan.layers):
         if have[layer.name] != layer.key:
             return index

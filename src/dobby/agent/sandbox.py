@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import objects, trees
+from dobby.agent import lodged, objects, trees
 from dobby.agent.checkout import Checkout
 from dobby.agent.collecting import collect
 from dobby.agent.gitdir import Broken, Wanted
@@ -34,6 +34,7 @@ def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) 
     label's lock. Returns what was done, for the log: "new", "unchanged", "moved 3 files to
     left/", "1a2b3c4 -> 5d6e7f8". Raises StepFailed."""
     try:
+        lodged.park(run.job)
         return _Sandbox(run, request, previous_run, steps).prepare()
     except OSError as error:
         raise steps.fail(f"{os.fsdecode(error.filename or run.job.sandbox)}: {error.strerror}") from None

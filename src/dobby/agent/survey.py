@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from dobby.core.request import Request
 
-_STEERING = ("UV_", "PIP_", "PYENV_VERSION")
+_STEERING = (
+    *("UV_", "PIP_", "PYENV_VERSION", "CONDA_", "MAMBA_", "PIXI_", "RENV_"),
+    *("npm_", "NPM_", "PNPM_", "YARN_", "NODE_"),
+)
 
 
 class Checkout:

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from dobby.core.host_settings import HostSettings
     from dobby.core.request import Request
 
-_NOT_OURS = ("DOBBY_", "SSH_", "SUDO_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_")
-_DROPPED = ("_", "OLDPWD", "PWD", "SHLVL", "__PYVENV_LAUNCHER__")
+_NOT_OURS = (
+    *("DOBBY_", "SSH_", "SUDO_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_"),
+    *("PIXI_", "npm_"),
+)
+OF_A_SHELL = ("_", "OLDPWD", "PWD", "SHLVL", "__PYVENV_LAUNCHER__")
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def of_host(settings: HostSettings, environ: Mapping[str, str]) -> dict[str, str]:
     """What a run starts from: the account's variables, less what belongs to dobby's own
     interpreter and session, with the settings' `path` in front, `profile` sourced, `variables` set."""
-    env = {k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in _DROPPED}
+    env = {k: v for k, v in environ.items() if not k.startswith(_NOT_OURS) and k not in OF_A_SHELL}
     env.setdefault("LANG", "C.UTF-8")
     front = [os.path.expanduser(entry) for entry in settings.path]
     env["PATH"] = ":".join([*front, env.get("PATH") or PLAIN_PATH])
@@ -39,8 +42,13 @@ def _after_profile(path: str, env: dict[str, str]) -> dict[str, str]:
     code, out, _ = spawn.capture(argv, cwd="/", env=env)
     if code:
         raise OSError(f"the host's profile {path} could not be sourced (exit {code})")
+    return parse(out)
+
+
+def parse(out: bytes) -> dict[str, str]:
+    """What `env -0` printed, less a shell's own."""
     pairs = (entry.partition("=") for entry in os.fsdecode(out).split("\0") if "=" in entry)
-    return {name: value for name, _, value in pairs if name not in _DROPPED}
+    return {name: value for name, _, value in pairs if name not in OF_A_SHELL}
 
 
 def of_steps(host: Mapping[str, str], run: layout.Run) -> dict[str, str]:
@@ -71,7 +79,11 @@ def of_command(
 
 
 def find(program: str, env: Mapping[str, str]) -> str:
-    """The absolute path of a program in env's PATH, "" when it is not there."""
+    """The absolute path of a program in env's PATH, "" when it is not there. "~/…" and "/…" are
+    looked for where they say."""
+    if "/" in program:
+        path = program.replace("~", env.get("HOME", "/nonexistent"), 1)
+        return path if os.path.isfile(path) and os.access(path, os.X_OK) else ""
     for entry in env.get("PATH", PLAIN_PATH).split(":"):
         path = f"{entry}/{program}"
         if entry.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):

@@ -83,13 +83,19 @@ class Layer(Record):
 class Plan(Record):
     """`layers` in order; then, for the command, `path` in front of PATH, `variables` set, and
     the names in `unset` removed. `proof` are files without which nothing that was built
-    counts (an interpreter that the host has removed)."""
+    counts (an interpreter that the host has removed).
+
+    `hook` is an argv that prints shell text: what it changes in the environment is added.
+    `lodged` are directories that the build makes in the checkout and that are the job's, not a
+    run's; relative to the sandbox's top, and "DIR/**/NAME" is every NAME below DIR."""
 
     layers: tuple[Layer, ...]
     path: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     unset: tuple[str, ...] = ()
     proof: tuple[str, ...] = ()
+    hook: tuple[str, ...] = ()
+    lodged: tuple[str, ...] = ()
 
 
 def key_text(*parts: tuple[str, str]) -> str:
