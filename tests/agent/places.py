@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dobby.agent import environment
+from dobby.agent import environment, lodged
 from dobby.agent.steps import Steps
 from dobby.core import layout
 from dobby.core.request import Request
@@ -101,6 +101,7 @@ class Place:
     def check_out(self) -> None:
         """The sandbox as it is before a run: what is committed, and nothing else. As git does,
         leaves alone what is as it should be."""
+        lodged.park(self.job)
         for path in sorted(self.sandbox.rglob("*"), reverse=True):
             name = str(path.relative_to(self.sandbox))
             if path.is_dir() and not path.is_symlink():

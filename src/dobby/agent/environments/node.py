@@ -140,7 +140,7 @@ def _check(tree: Tree, tools: Tools, package: str) -> list[tuple[str, ...]]:
     """A step that fails where node is not of the version that the project asks for."""
     engines = _object(_object(_json(package)).get("engines")).get("node")
     wanted = [(name, (tree.read(name) or "").strip()) for name in (".nvmrc", ".node-version")]
-    steps = []
+    steps: list[tuple[str, ...]] = []
     for name, text in (*wanted, (f"engines in {_PACKAGE}", str(engines or ""))):
         spans = semver.spans(text) if text else None
         if spans:

@@ -64,7 +64,8 @@ def plan(tree: Tree, tools: Tools) -> Plan:
     run = (rscript, "--no-init-file", "-e")
     activation = (
         ("R_LIBS_USER", library),
-        # The account's other packages are no part of what the lock file says.
+        # Other packages of the host are no part of what the lock file says. Where its administrator's
+        # Renviron.site adds a directory to this, that stays, behind the job's own.
         ("R_LIBS_SITE", f"{tools.where}/none"),
         ("RENV_CONFIG_AUTOLOADER_ENABLED", "FALSE"),
     )
