@@ -57,7 +57,7 @@ def make_repository(top: Path, packages: dict[str, str]) -> str:
 def lock(repository: str, *names: str) -> str:
     packages = {name: {"Package": name, "Version": "1.0"} for name in names}
     top = {"R": {"Repositories": [{"Name": "LOCAL", "URL": repository}]}, "Packages": packages}
-    return json.dumps(top, indent=1)
+    return json.dumps(top, indent=1) + "\n"
 
 
 def test_the_lock_file_is_restored_into_the_jobs_own_library(
