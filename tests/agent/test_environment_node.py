@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent.places import Place
+from tests.agent.sandboxes import Lab, make_repo
 
 from dobby.agent import collecting, lodged
 from dobby.agent.steps import StepFailed
@@ -155,6 +156,21 @@ def test_what_is_lodged_is_rebuilt_where_a_job_removed_or_replaced_it(
     assert place.say(place.prepare(), *SAY) == "1.0.0"
     assert "built" in place.note
     assert (tmp_path / "packages").is_dir()
+
+
+def test_a_sandbox_is_made_exact_around_them(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, make_repo(tmp_path / "laptop", {"a.txt": "a"}))
+    lab.run()
+    where = f"{lab.job.environment}/node"
+    os.makedirs(where)
+    put(lab.sandbox / "node_modules/tiny/index.js")
+    put(lab.sandbox / "made.txt")
+    lodged.record(where, {b"node_modules"})
+    assert lab.run() == "moved 1 file to left/"
+    lab.assert_exact()
+    assert lab.left() == ["made.txt"]
+    assert lodged.place(where, str(lab.sandbox))
+    assert (lab.sandbox / "node_modules/tiny/index.js").exists()
 
 
 def put(path: Path, text: str = "") -> None:

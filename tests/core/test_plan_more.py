@@ -246,7 +246,7 @@ def test_pixi() -> None:
             ),
         ),
         unset=("PYTHONHOME", "PYTHONPATH"),
-        hook=("/bin/pixi", "shell-hook", "--shell", "bash", "--no-install", "--no-completions"),
+        hook=("/bin/pixi", "shell-hook", "--shell", "bash", "--locked"),
         lodged=("x/.pixi/envs", "x/.pixi/solve-group-envs"),
     )
 

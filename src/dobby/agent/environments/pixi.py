@@ -62,7 +62,7 @@ def plan(tree: Tree, tools: Tools) -> Plan:
             ),
         ),
         unset=("PYTHONHOME", "PYTHONPATH"),
-        hook=(pixi, "shell-hook", "--shell", "bash", "--no-install", "--no-completions"),
+        hook=(pixi, "shell-hook", "--shell", "bash", *strictly),
         lodged=(f"{below}/envs", f"{below}/solve-group-envs"),
     )
 
