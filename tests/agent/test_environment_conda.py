@@ -59,7 +59,7 @@ def asked(place: Place) -> list[str]:
 def test_an_environment_is_made_once_and_active_with_its_own_scripts(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.write({"environment.yml": FILE})
+    place.write({"environment.yml": FILE, "requirements.txt": "goes second\n"})
     env = place.prepare()
     prefix = f"{place.root}/conda/prefix"
     assert place.note == "conda: dependencies built"
