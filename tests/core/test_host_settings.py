@@ -12,6 +12,7 @@ EXAMPLE = """\
 python = "/opt/python/bin/python3"
 path = ["/opt/uv/bin"]
 profile = "~/.profile"
+readable_by = "group"
 max_running = 4
 keep_last = 10
 keep_days = 30
@@ -39,6 +40,7 @@ def test_every_key_is_read() -> None:
         "path": ("/opt/uv/bin",),
         "profile": "~/.profile",
         "variables": {"SSL_CERT_FILE": "/etc/ssl/ours.pem"},
+        "readable_by": "group",
         "max_running": 4,
         "keep_last": 10,
         "keep_days": 30,
@@ -65,6 +67,7 @@ def test_an_unknown_key_is_a_warning_with_the_nearest() -> None:
     [
         ("max_running = 'x'", ["max_running", "whole number"]),
         ("max_running = true", ["max_running", "whole number"]),
+        ("readable_by = 'world'", ["readable_by", '"group" or "all"']),
         ("keep_days = -1", ["keep_days", "whole number"]),
         ("path = 3", ["path", "list of texts"]),
         ("python = ['x']", ["python", "text"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import clock, durable, excerpts, locks, members, processes, store
+from dobby.agent import clock, durable, excerpts, locks, members, processes, readable, store
 from dobby.core import events as ev
 from dobby.core import layout
 from dobby.core import status as st
@@ -77,6 +77,7 @@ def _keep_outputs(stored: Stored) -> None:
         for glob in stored.request.output:
             if not sandbox.collect(job.sandbox, [glob], stored.run.outputs, ours):
                 store.note(stored.run, f"no file matched the output {glob}")
+        readable.open_tree(stored.run.outputs, stored.run)
     except OSError as error:
         store.note(stored.run, f"outputs were not all kept: {error}")
 

@@ -108,7 +108,7 @@ if hashlib.sha256(archive).hexdigest() != digest:
 target = f"{home}/agent/{digest}"
 try:
     os.makedirs(f"{home}/agent", 0o700, exist_ok=True)
-    os.chmod(home, 0o700)
+    os.chmod(home, 0o700 | os.stat(home).st_mode & 0o011)  # `readable_by` lets others through
     sweep(f"{home}/agent")
     install(archive, target)
 except OSError as error:

@@ -16,6 +16,7 @@ from dobby.agent import (
     environment,
     members,
     processes,
+    readable,
     sandbox,
     ssh_agent,
     stewards,
@@ -118,6 +119,7 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
     run = charge.run
     processes.become_subreaper()  # what a step leaves, or a killed wrapper, stays in our sight
     log_fd = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    readable.open_run(run, charge.settings, log_fd)
     host = variables.of_host(charge.settings, os.environ)
     steps = Steps(
         ssh_agent.for_steps(variables.of_steps(host, run), charge),
@@ -151,7 +153,9 @@ def _what_failed(failed: StepFailed) -> str:
 def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) -> wrapper.Command:
     run, request = charge.run, charge.request
     steps.begin("sandbox")
-    steps.done(sandbox.prepare(run, request, previous, steps))
+    note = sandbox.prepare(run, request, previous, steps)
+    readable.open_top(run.job.sandbox, run)
+    steps.done(note)
     prepared = environment.prepare(run, request, steps)
     for name in ("LC_ALL", ssh_agent.VARIABLE):  # dobby's own steps alone had another value
         if name in host:

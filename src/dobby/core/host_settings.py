@@ -47,7 +47,8 @@ class Channel(Record):
 class HostSettings(Record):
     """`python` is the interpreter for dobby's own code ("" is found by name), `path` what
     comes first in PATH, `profile` a file to source for set-up and command ("" is none),
-    `variables` what both get. None is no limit.
+    `variables` what both get. `readable_by`: who else may read logs, outputs and sandboxes ("" is
+    nobody, "group" the account's group, "all"). None is no limit.
     A run is refused where less than `min_free_mb` (millions of bytes) of the disk is free.
     `channels` by name; `warnings` are sentences."""
 
@@ -55,6 +56,7 @@ class HostSettings(Record):
     path: tuple[str, ...] = ("~/.local/bin", "~/.cargo/bin")
     profile: str = ""
     variables: dict[str, str] = {}  # noqa: RUF012 (a record is frozen)
+    readable_by: str = ""
     max_running: Optional[int] = None
     keep_last: Optional[int] = None
     keep_days: Optional[int] = None
@@ -96,6 +98,12 @@ def _read_variables(value: object) -> dict[str, str]:
         except ValueError as error:
             raise ValueError(f"is wrong: {name} {error}") from None
     return table
+
+
+def _read_readers(value: object) -> str:
+    if value not in ("", "group", "all"):
+        raise ValueError(f'must be "group" or "all", not {shown(str(value))}')
+    return str(value)
 
 
 def _read_channels(value: object) -> dict[str, Channel]:
@@ -158,6 +166,7 @@ _READERS: dict[str, tuple[str, Callable[[object], Any]]] = {
     "python": ("python", read_string),
     "path": ("path", read_strings),
     "profile": ("profile", read_string),
+    "readable_by": ("readable_by", _read_readers),
     "variables": ("variables", _read_variables),
     "max_running": ("max_running", read_count),
     "keep_last": ("keep_last", read_count),
