@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import weird
-from tests.client.drive import finished, launch
+from tests.client.drive import finished, launch, output
 from tests.wait import until
 
 import dobby
@@ -275,7 +275,7 @@ def test_secrets_are_nowhere(
     client = Client(cwd=repo.path, say=said.append)
     watching = Watching(CANARY)
     job = 'test "$TOKEN" = "$FILED" && git remote get-url origin && cat $DOBBY_OUTPUTS/../request.json'
-    options: dict[str, Any] = {"env": ["TOKEN"], "env_file": str(tmp_path / "env")}
+    options: dict[str, Any] = {"env": ["TOKEN"], "env_file": str(tmp_path / "env"), "setup": "env"}
     row, log = finished(client, host, job, label="first", **options)
     monkeypatch.setenv("FILED", CANARY)
     again = Client(cwd=repo.path, say=said.append).restart("first", host=host.name)
@@ -293,3 +293,20 @@ def test_secrets_are_nowhere(
     assert host.run(["grep", "-rl", CANARY, host.home], check=False) == b""
     state = [str(p) for p in Path(os.environ["HOME"]).rglob("*") if p.is_file()]
     assert [p for p in state if CANARY.encode() in Path(p).read_bytes()] == []
+
+
+def test_values_of_a_queued_run_wait_in_memory_alone(
+    repo: Repo, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", CANARY)
+    client = Client(cwd=repo.path)
+    first = launch(client, host, "sleep 600", label="q")
+    watching = Watching(CANARY)
+    queued = launch(client, host, "echo ${#TOKEN}", label="q", if_running="queue", env=["TOKEN"])
+    until(lambda: watching.looks > 10)
+    assert watching.ended() == set()
+    assert host.run(["grep", "-rl", CANARY, host.home], check=False) == b""
+    client.stop("q", host=host.name, run=first.run_id)
+    row, said = output(client, queued)
+    assert (row["status"], said) == ("succeeded", b"%d\n" % len(CANARY))
+    assert host.run(["grep", "-rl", CANARY, host.home], check=False) == b""
