@@ -37,6 +37,9 @@ class Local:
     host = "local"
     patience_s: float | None = PATIENCE_S
 
+    def connect(self) -> str:
+        return "local"
+
     def __init__(self, environ: Mapping[str, str], become: str = "", forward_agent: bool = False) -> None:
         self._become = become
         self._env = {k: v for k, v in environ.items() if k in _KEPT or k.startswith("LC_")}

@@ -89,16 +89,20 @@ class Ssh:
     def _command(self, command: str) -> str:
         return accounts.as_account(command, self._become)
 
-    def connect(self) -> None:
-        """Have a master connection, so that a call costs no handshake. Raises Unreachable."""
-        if not self._socket or _is_live(self._socket):
-            return
+    def connect(self) -> str:
+        """By a master connection, where its socket has a place."""
+        if not self._socket:
+            return "each"
+        if _is_live(self._socket):
+            return "open"
         import fcntl
 
         with open(f"{self._socket}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two masters would fight over one socket
-            if not _is_live(self._socket):
-                self._start_master()
+            if _is_live(self._socket):
+                return "open"
+            self._start_master()
+        return "made"
 
     def _start_master(self) -> None:
         options = ("-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST_S}")

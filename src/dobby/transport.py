@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 
 from dobby.core import protocol
 from dobby.core.errors import DobbyError, Unreachable, from_wire
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
         host: str
         patience_s: float | None
+
+        def connect(self) -> str:
+            """Have a connection, so that a call costs no handshake: "made" now, "open" already,
+            "each" (every call makes its own) or "local" (it takes none). Raises Unreachable."""
 
         def start(self, errors: int) -> subprocess.Popen[bytes]:
             """The running command with pipes on stdin and stdout, and stderr to the descriptor
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 30.0
 _SAID_BYTES = 65536
 _PARTING_S = 2.0
+_NOISE_KEPT = 200
 
 
 def ended(
@@ -69,6 +75,10 @@ class Session:
         self._agent = agent
         self._marker = os.urandom(12).hex()
         self._here = self._replied = False
+        self._began = 0.0
+        # What `host check` tells: how long the host took to answer, and what login files printed.
+        self.here_s: float | None = None
+        self.noise, self.noise_bytes = b"", 0
 
     def call(
         self,
@@ -94,6 +104,7 @@ class Session:
     def _attempt(self, first: bytes, on_reply: Callable[[str, bytes], Any], anew: bool) -> dict[str, Any]:
         errors = errors_file()
         try:
+            self._began = time.monotonic()
             process = self._transport.start(errors)
             try:
                 with _Watchdog(process, self._transport.patience_s) as watchdog:
@@ -114,14 +125,15 @@ class Session:
         for line in process.stdout:
             head = protocol.parse_reply_line(marker, line)
             if head is None:
-                continue  # a login file's words
+                self._note(line)  # a login file's words
+                continue
             watchdog.rest()
             kind, length = head
             payload = process.stdout.read(length)
             if len(payload) != length:
                 break
             if kind == protocol.HERE:
-                self._here = True
+                self._here, self.here_s = True, time.monotonic() - self._began
                 continue
             if kind == protocol.NEED:
                 self._ship(process, payload.decode("utf-8", "replace"))
@@ -136,6 +148,12 @@ class Session:
                 if not self._send(process, part):
                     break  # the host has given up, and says why
         return None
+
+    def _note(self, line: bytes) -> None:
+        """Empty lines are our own: one parts the marker from what was printed."""
+        if not self._here and line.strip():
+            self.noise_bytes += len(line)
+            self.noise = (self.noise + line)[:_NOISE_KEPT]
 
     def _failed(self, process: subprocess.Popen[bytes], errors: int, barked: bool) -> dict[str, Any]:
         """Raises what explains a session without a result."""
@@ -223,6 +241,7 @@ def _no_python(host: str, found: str) -> DobbyError:
         f"host {host} has {what}",
         f"install Python {oldest} or later there, or name one in ~/.dobby/config.toml: "
         'python = "/path/to/python3"',
+        lacks="python",
     )
 
 

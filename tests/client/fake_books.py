@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dobby.client.checking import Checked
+from dobby.core.health import BAD, GOOD, Line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,6 +21,9 @@ CHANNEL: dict[str, Any] = {
     "secrets": ["url"],
     "problem": "",
 }
+FIT = Line(check="git", state=GOOD, found="2.39.5\x1b[2J")
+UNFIT = Line(check="locks", state=BAD, found="do not work", mend="set DOBBY_HOME")
+CHECKED = Checked(host="gpu", lines=[FIT], facts={})
 HOST = {"host": "gpu", "ssh": "me@gpu", "added": True, "used": False, "default": True}
 
 
@@ -52,6 +58,11 @@ class FakeHosts:
     def list(self) -> Any:
         return self._answer("hosts.list", [HOST], (), {})
 
+    def check(self, *words: Any, **named: Any) -> Any:
+        return self._answer("hosts.check", [CHECKED], words, named)
+
     def remove(self, *words: Any, **named: Any) -> Any:
+        purged = {"freed_bytes": 1400, "untold": 0, "unwatched": False, "left": ["mine"]}
         done = {"host": "gpu", "removed": True, "unwatched": named["watch"]}
+        done["purged"] = purged if named["purge"] else None
         return self._answer("hosts.remove", done, words, named)

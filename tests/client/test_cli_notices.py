@@ -15,6 +15,7 @@ from tests.client.test_cli_terminal import CALL, Terminal
 
 Capture = pytest.CaptureFixture[bytes]
 GIVEN_UP = [{"channel": "team", "state": "given_up", "attempts": 40}]
+KEEP = {"watch": False, "purge": False, "outputs": False}
 FAILING = [{"channel": "mail", "state": "failed", "attempts": 1}]
 
 
@@ -28,10 +29,11 @@ def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         (["channel", "list"], "channels.list", (), {"host": None}),
         (["channel", "-H", "gpu", "test", "team"], "channels.test", ("team",), {"host": "gpu"}),
         (["channel", "remove", "team"], "channels.remove", ("team",), {"host": None}),
-        (["host", "add", "gpu"], "hosts.add", ("gpu", None), {"watch": False}),
-        (["host", "add", "--watch", "gpu", "me@gpu"], "hosts.add", ("gpu", "me@gpu"), {"watch": True}),
         (["host", "list"], "hosts.list", (), {}),
-        (["host", "remove", "gpu", "--watch"], "hosts.remove", ("gpu",), {"watch": True}),
+        (["host", "check"], "hosts.check", (), {}),
+        (["host", "check", "gpu"], "hosts.check", ("gpu",), {}),
+        (["host", "remove", "gpu", "--watch"], "hosts.remove", ("gpu",), KEEP | {"watch": True}),
+        (["host", "remove", "gpu", "--purge"], "hosts.remove", ("gpu",), KEEP | {"purge": True}),
     ],
 )
 def test_words_become_one_call(
@@ -39,6 +41,45 @@ def test_words_become_one_call(
 ) -> None:
     code, fake = call(*words)
     assert (code, fake.calls) == (0, [(method, positional, named)])
+
+
+@pytest.mark.parametrize(
+    ("words", "positional", "watch"),
+    [(["gpu"], ("gpu", None), False), (["--watch", "gpu", "me@gpu"], ("gpu", "me@gpu"), True)],
+)
+def test_a_host_that_is_added_is_looked_at(words: list[str], positional: Any, watch: bool) -> None:
+    code, fake = call("host", "add", *words)
+    look = ("hosts.check", ("gpu",), {"brief": True})
+    assert (code, fake.calls) == (0, [("hosts.add", positional, {"watch": watch}), look])
+
+
+def test_what_is_wrong_with_a_host_that_is_added_is_said(capsysbinary: Capture) -> None:
+    wrong = fake_books.CHECKED.replace(lines=[fake_books.FIT, fake_books.UNFIT])
+    assert call("host", "add", "gpu", client=FakeClient(**{"hosts.check": [wrong]}))[0] == 0
+    said = capsysbinary.readouterr().err.decode().splitlines()
+    assert said[-1] == "a run would fail there: locks: do not work (set DOBBY_HOME)"
+
+
+def test_a_check_is_lines_that_cannot_act_and_fails_where_a_run_would(capsysbinary: Capture) -> None:
+    assert call("host", "check")[0] == 0
+    assert capsysbinary.readouterr().out.decode().splitlines() == [
+        "gpu: runs can go there",
+        "  good     git  2.39.5\\x1b[2J",
+    ]
+    wrong = fake_books.CHECKED.replace(lines=[fake_books.FIT, fake_books.UNFIT])
+    assert call("host", "check", client=FakeClient(**{"hosts.check": [wrong]}))[0] == 1
+    lines = capsysbinary.readouterr().out.decode().splitlines()
+    assert lines[0] == "gpu: a run would fail there"
+    assert lines[2:] == ["  bad      locks  do not work", " " * 18 + "set DOBBY_HOME"]
+
+
+def test_a_purge_says_what_stays(capsysbinary: Capture) -> None:
+    call("host", "remove", "gpu")
+    assert b"what is on it stays (--purge" in capsysbinary.readouterr().err
+    call("host", "remove", "gpu", "--purge", "--outputs")
+    said = capsysbinary.readouterr().err.decode()
+    assert "all of dobby there is gone: 1.4 kB" in said
+    assert "its directory stays, for what is none of dobby's: mine" in said
 
 
 def test_secrets_come_from_stdin(monkeypatch: pytest.MonkeyPatch, capsysbinary: Capture) -> None:
@@ -71,7 +112,11 @@ def test_a_person_types_secrets_unseen() -> None:
         (["channel", "test"], "channel test needs NAME"),
         (["channel", "list", "team"], "'team'"),
         (["channel", "remove", "a", "b"], "'b'"),
-        (["host", "check"], "'check'"),
+        (["host", "check", "a", "b"], "'b'"),
+        (["host", "chek"], "did you mean check?"),
+        (["host", "check", "--watch"], "--watch"),
+        (["host", "add", "gpu", "--purge"], "--purge"),
+        (["host", "remove", "gpu", "--outputs"], "--outputs"),
         (["host", "add"], "host add needs NAME"),
         (["host", "add", "a", "b", "c"], "'c'"),
         (["host", "list", "--watch"], "--watch"),
@@ -122,8 +167,9 @@ def test_a_test_shows_the_answer_and_fails_where_it_did(capsysbinary: Capture) -
         (["channel", "test", "team"], ["schema", "host", "channel", "sent"]),
         (["channel", "remove", "team"], ["schema", "host", "channel"]),
         (["host", "list"], ["schema", "hosts"]),
-        (["host", "add", "gpu"], ["schema", "host", "ssh", "added", "watch", "note"]),
-        (["host", "remove", "gpu"], ["schema", "host", "removed", "unwatched"]),
+        (["host", "check"], ["schema", "hosts"]),
+        (["host", "add", "gpu"], ["schema", "host", "ssh", "added", "watch", "note", "wrong"]),
+        (["host", "remove", "gpu"], ["schema", "host", "removed", "unwatched", "purged"]),
     ],
 )
 def test_json_is_one_object(capsysbinary: Capture, words: list[str], keys: list[str]) -> None:

@@ -54,6 +54,15 @@ def with_programs(
         bashrc.write_text(before)
 
 
+def _faults(client: Client, host: Host) -> dict[str, str]:
+    """What `host check` says is bad, by the thing looked at; each with how to mend it."""
+    checked = client.hosts.check(host.name, brief=True)[0]
+    bad = [line for line in checked.lines if line.state == "bad"]
+    assert all(line.mend for line in bad)
+    assert checked.fit == (not bad)
+    return {line.check: line.found for line in bad}
+
+
 def _laptop(repo: Repo, host: Host) -> Client:
     """A client whose own PATH is whole while the host's, `local` too, is not."""
     client = Client(cwd=repo.path)
@@ -69,16 +78,20 @@ OLD_PYTHON = "only python3, older than 3.9"
 @pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="no system Python to link to")
 def test_no_python(repo: Repo, host: Host, with_programs: Callable[..., Path]) -> None:
     with_programs(git=REAL["git"])
+    client = _laptop(repo, host)
     with pytest.raises(dobby.DobbyError, match=f"host {host.name} has {NO_PYTHON}") as failed:
-        launch(_laptop(repo, host), host, "true")
+        launch(client, host, "true")
     assert 'python = "/path/to/python3"' in failed.value.hint
+    assert _faults(client, host) == {"python": f"host {host.name} has {NO_PYTHON}"}
     assert agents(host) == []
 
 
 def test_a_python_that_is_too_old(repo: Repo, host: Host, with_programs: Callable[..., Path]) -> None:
     with_programs(git=REAL["git"], python3="#!/bin/sh\nexit 1\n")
+    client = _laptop(repo, host)
     with pytest.raises(dobby.DobbyError, match=OLD_PYTHON):
-        launch(_laptop(repo, host), host, "true")
+        launch(client, host, "true")
+    assert OLD_PYTHON in _faults(client, host)["python"]
     assert agents(host) == []
 
 
@@ -103,10 +116,40 @@ def test_a_git_that_does_not_do(
         launch(client, host, "true", run_id="r-1")
     assert "install git 2.25 or later there" in failed.value.hint
     assert "\n" not in failed.value.message
+    faults = _faults(client, host)
+    assert list(faults) == ["git"]
+    assert what in faults["git"]
     (bin_dir / "git").unlink(missing_ok=True)
     (bin_dir / "git").symlink_to(REAL["git"])
     row, _ = finished(client, host, "true", run_id="r-1")
     assert row["status"] == "succeeded"
+
+
+def _python_under(program: str) -> str:
+    """A python3 whose agent, but not the look at its version, runs under another program."""
+    return f'#!/bin/sh\n[ "$5" ] || exec {REAL["python3"]} "$@"\nexec {program} {REAL["python3"]} "$@"\n'
+
+
+def test_a_filesystem_whose_locks_fail(repo: Repo, host: Host, with_programs: Callable[..., Path]) -> None:
+    """Every flock of the agent's fails, as on some network filesystems."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("there is no strace here")
+    python = _python_under(f"{strace} -f -qq -o /dev/null -e inject=flock:error=ENOLCK")
+    with_programs(git=REAL["git"], python3=python, **{n: f"/bin/{n}" for n in ("bash", "sh")})
+    assert _faults(_laptop(repo, host), host) == {"locks": "do not work: No locks available"}
+
+
+def test_a_clock_that_is_wrong(repo: Repo, host: Host, with_programs: Callable[..., Path]) -> None:
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        pytest.skip("there is no faketime here")
+    python = _python_under(f"{faketime} -f +1h")
+    with_programs(git=REAL["git"], python3=python, **{n: f"/bin/{n}" for n in ("bash", "sh")})
+    checked = _laptop(repo, host).hosts.check(host.name, brief=True)[0]
+    clock = next(line for line in checked.lines if line.check == "clock")
+    assert clock.state == "warning"
+    assert clock.found in [f"{3600 + n} s ahead of this machine's" for n in (-1, 0, 1)]
 
 
 @pytest.fixture
@@ -158,10 +201,12 @@ def test_a_home_that_is_full(repo: Repo, host: Host, filesystem: Callable[[str],
     ) as failed:
         launch(client, host, "true", run_id="r-1")
     assert "make room there" in failed.value.hint
+    assert "No space left" in _faults(client, host)["agent"]
     assert os.listdir(os.path.dirname(host.home)) == []
     filesystem("size=3m")
     with pytest.raises(dobby.DobbyError, match=r"MB of disk left in .*/dobby, less than the 200 MB"):
         launch(client, host, "true", run_id="r-1")
+    assert list(_faults(client, host)) == ["disk"]
     with pytest.raises(dobby.DobbyError, match=r"No space left|did not arrive whole") as failed:
         launch(client, host, "true", run_id="r-1", force=True)
     assert "\n" not in failed.value.message
@@ -179,6 +224,7 @@ def test_a_home_with_room_for_few_files(repo: Repo, host: Host, filesystem: Call
     client = Client(cwd=repo.path)
     with pytest.raises(dobby.DobbyError, match=r"has room for 1\d\d\d more files in .*/dobby"):
         launch(client, host, "true", run_id="r-1")
+    assert list(_faults(client, host)) == ["inodes"]
     assert finished(client, host, "true", run_id="r-1", force=True)[0]["status"] == "succeeded"
 
 
@@ -196,6 +242,9 @@ def test_a_home_that_is_read_only(repo: Repo, host: Host, filesystem: Callable[[
     filesystem("ro")
     with pytest.raises(dobby.DobbyError, match=r"Read-only file system: .* on "):
         launch(client, host, "true")
+    faults = _faults(client, host)
+    assert list(faults) == ["home", "locks"]
+    assert "cannot be written: Read-only file system" in faults["home"]
     filesystem("rw")
 
 
@@ -203,5 +252,7 @@ def test_a_home_where_nothing_may_be_executed(
     repo: Repo, host: Host, filesystem: Callable[[str], None]
 ) -> None:
     filesystem("size=400m,noexec")
-    row, said = finished(Client(cwd=repo.path), host, "cat hello.py | head -c 5")
+    client = Client(cwd=repo.path)
+    row, said = finished(client, host, "cat hello.py | head -c 5")
+    assert _faults(client, host) == {}
     assert (row["status"], said) == ("succeeded", b"print")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dobby.config import known_settings, resolve
 from dobby.core.errors import Busy
+from dobby.core.sizes import size_text
 from dobby.views import json as json_view
 from dobby.views import table
 from dobby.views.log import Sanitizer, clean_cell, clean_text
@@ -241,7 +242,7 @@ def test_durations_for_people(seconds: float, text: str) -> None:
     [(0, "0 B"), (999, "999 B"), (1400, "1.4 kB"), (12_300_000, "12 MB"), (3 * 10**9, "3.0 GB")],
 )
 def test_sizes_for_people(size: int, text: str) -> None:
-    assert table.size_text(size) == text
+    assert size_text(size) == text
 
 
 def test_on_a_terminal_no_cell_is_taken_for_markup_or_control() -> None:

@@ -16,6 +16,7 @@ from dobby.core.errors import DobbyError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 WHEN = ("@reboot", "*/5 * * * *")
 MARK = "# dobby"
@@ -46,7 +47,7 @@ def install(home: str) -> str:
     before = _read()
     ours = [f"{when} {_command(home)} {MARK}" for when in WHEN]
     _write([*_others(home, before), *ours], before)
-    if not any(process.name in _DAEMONS for process in processes.table()):
+    if not _has_daemon():
         return "no cron daemon seems to run there: until one does, nothing looks"
     return ""
 
@@ -61,6 +62,23 @@ def remove(home: str) -> bool:
         return False
     _write(others, before)
     return True
+
+
+def state(home: str) -> dict[str, Any]:
+    """`program` ("" where there is none), whether a `daemon` runs, and whether it has our lines
+    (`watch`). Where the account may not ask, it has none."""
+    program = find("crontab", _environment())
+    lines: list[str] = []
+    if program:
+        try:
+            lines = _read()
+        except DobbyError:
+            lines = []
+    return {"program": program, "daemon": _has_daemon(), "watch": lines != _others(home, lines)}
+
+
+def _has_daemon() -> bool:
+    return any(process.name in _DAEMONS for process in processes.table())
 
 
 def _script(home: str) -> str:

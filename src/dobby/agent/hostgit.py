@@ -18,9 +18,9 @@ def env_of(home: str) -> dict[str, str]:
     return {**os.environ, "PATH": ":".join([*front, path])}
 
 
-def check_git(env: dict[str, str]) -> None:
-    """Raises DobbyError where there is no git, or one that is too old. Asked only after a git
-    has failed, so that it costs nothing where all is well."""
+def check_git(env: dict[str, str]) -> tuple[str, str]:
+    """Path and version. Raises DobbyError where there is no git, or one that is too old. A launch
+    asks only after a git has failed, so that it costs nothing where all is well."""
     host, oldest = os.uname().nodename, ".".join(map(str, OLDEST_GIT))
     hint = f"install git {oldest} or later there; a copy in ~/.local/bin is found as well"
     program = variables.find("git", env)
@@ -28,6 +28,7 @@ def check_git(env: dict[str, str]) -> None:
         raise DobbyError(f"host {host} has no git", hint)
     _, out, _ = spawn.capture([program, "version"], cwd="/", env=env)
     found = re.search(rb"([0-9]+)\.([0-9]+)", out)
+    version = out.decode("utf-8", "replace").strip()
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
-        version = out.decode("utf-8", "replace").strip()
         raise DobbyError(f"{program} on host {host} is too old: {version}", hint)
+    return program, version.removeprefix("git version ")

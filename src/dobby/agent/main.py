@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 
-_CARRIERS = ("supervise", "steward")  # verbs that are no contact: what is started here lives on
+# Verbs that are no contact, at which a steward would be started: what they start lives on, or is to go.
+_CARRIERS = ("supervise", "steward", "purge")
 
 
 class Call(Record):

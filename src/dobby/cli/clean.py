@@ -40,7 +40,8 @@ def make_parser() -> parsing.Parser:
 
 def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     from dobby.cli.streams import Voice, print_json, print_table
-    from dobby.views.table import Table, size_text
+    from dobby.core.sizes import size_text
+    from dobby.views.table import Table
 
     args = make_parser().parse(argv)
     voice = Voice()

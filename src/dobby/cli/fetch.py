@@ -52,8 +52,8 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
 
 
 def _sentence(got: Mapping[str, Any]) -> str:
+    from dobby.core.sizes import size_text
     from dobby.views.log import clean_cell
-    from dobby.views.table import size_text
 
     files = f"{got['files']} file{'' if got['files'] == 1 else 's'}"
     text = f"fetched {files} ({size_text(got['bytes'])}) into {clean_cell(str(got['to']))}"

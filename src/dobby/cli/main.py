@@ -47,7 +47,7 @@ afterwards
   clean LABEL…           remove what it left on the host; history stays
 
 settings
-  host ACTION            add, list or remove hosts by name
+  host ACTION            add, list, check or remove hosts by name
   channel ACTION         add, list, test or remove the places where a host's notices go
   config                 every setting, its value, and where that comes from
   completion SHELL       tab completion for bash, zsh or fish

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TextIO
 
+    from dobby.views.health import Report
     from dobby.views.table import Table
 
 _REDRAW_S = 0.1
@@ -62,7 +63,7 @@ def print_json(value: Mapping[str, Any]) -> None:
     print_out(json.dump(value))
 
 
-def print_table(table: Table) -> None:
+def print_table(table: Table | Report) -> None:
     """By rich on a terminal, plain to a pipe or file."""
     if not is_terminal(sys.stdout):
         return write_out(table.plain().encode("utf-8", "backslashreplace"))

@@ -12,9 +12,11 @@ from dobby.core.names import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from dobby.client.checking import Checked
+    from dobby.client.hosts import Hosts
     from dobby.config import Options
 
 OURS = "local"
@@ -33,11 +35,23 @@ class HostBook:
         self._settings, self._environ = settings, environ
         self._say, self._interactive = say, interactive
 
-    def _cron(self, host: str, on: bool) -> dict[str, Any]:
+    def _hosts(self) -> Hosts:
         from dobby.client.hosts import Hosts
 
-        hosts = Hosts(self._settings(), self._environ, self._say, self._interactive)
-        return hosts.call(host, "cron", {"on": on})
+        return Hosts(self._settings(), self._environ, self._say, self._interactive)
+
+    def _cron(self, host: str, on: bool) -> dict[str, Any]:
+        return self._hosts().call(host, "cron", {"on": on})
+
+    def check(self, name: str | None = None, *, brief: bool = False) -> Sequence[Checked]:
+        """What is right and what is wrong with a host, line by line; without `name` with those in
+        the settings, or the default one. `brief`: the host asks nobody over the network, and no
+        sizes are looked at. A host that cannot be reached is answered as such, not raised."""
+        from dobby.client.checking import check
+
+        options, hosts = self._settings(), self._hosts()
+        names = [name] if name else sorted(options.hosts) or [options.host]
+        return hosts.at_once(names, lambda host, way: check(host, way, hosts.agent(), brief))
 
     def list(self) -> list[dict[str, Any]]:
         """`host ssh added used default` of each, by name. No host is asked."""
@@ -84,18 +98,23 @@ class HostBook:
             )
         return ssh
 
-    def remove(self, name: str, *, watch: bool = False) -> dict[str, Any]:
+    def remove(
+        self, name: str, *, watch: bool = False, purge: bool = False, outputs: bool = False
+    ) -> dict[str, Any]:
         """Take a host out of the settings, and forget that it was ever used. `watch`: first take
-        dobby's lines out of that host's crontab. Answers `host removed unwatched`. Raises NotFound."""
-        unwatched = bool(watch and self._cron(name, on=False)["changed"])
+        dobby's lines out of that host's crontab. `purge`: first take all of dobby off that host,
+        which is refused while runs live there, or (without `outputs`) outputs are kept there.
+        Answers `host removed unwatched purged`, the last as the agent's verb. Raises NotFound."""
+        purged = self._hosts().call(name, "purge", {"outputs": outputs}) if purge else None
+        unwatched = bool(purged["unwatched"] if purged else watch and self._cron(name, on=False)["changed"])
         named = name in self._settings().hosts
         if named:
             _edit(self._environ, ["host", name], None)
         forgotten = state.forget_host(self._environ, name)
-        if not (named or forgotten or unwatched):
+        if not (named or forgotten or unwatched or purged):
             known = ", ".join(entry["host"] for entry in self.list()) or "none"
             raise NotFound(f"no host {name} was added or used", f"known: {known}")
-        return {"host": name, "removed": named, "unwatched": unwatched}
+        return {"host": name, "removed": named, "unwatched": unwatched, "purged": purged}
 
 
 def _edit(environ: Mapping[str, str], path: list[str], values: dict[str, Any] | None) -> None:

@@ -41,6 +41,7 @@ RUN = "run"  # which run is followed, JSON: `project label run`
 AT = "at"  # the byte offset at which the log's bytes begin, decimal
 SETUP = "setup"  # bytes of a log that the set-up wrote
 DATA = "data"  # bytes of a log that the job wrote, or of an archive
+CLOCK = "clock"  # the host's time as the check begins, JSON: `now`, seconds since 1970
 DONE = "done"  # the result, JSON; the last reply
 FAIL = "fail"  # the error, JSON; the last reply
 FINAL = (DONE, FAIL)

@@ -14,6 +14,7 @@ from dobby.core.notices import Later, Refused, addresses
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import smtplib
+    from collections.abc import Callable
     from typing import Any
     from urllib.parse import SplitResult
 
@@ -74,6 +75,16 @@ def send(settings: dict[str, Any], notice: Notice, delivery: Delivery, memory: d
     return answers.without_secrets(said, str(settings.get("password", "")))
 
 
+def probe(settings: dict[str, Any]) -> str:
+    """Connect and log in, and leave without a message."""
+    if settings["smtp"] == SENDMAIL:
+        return ""
+    try:
+        return _talk(settings, lambda smtp: _accepted(smtp.noop(), "to go on", of_message=False))
+    except (OSError, ValueError) as failure:
+        raise answers.unreachable(failure) from None
+
+
 def _sender(settings: dict[str, Any]) -> str:
     """As set; else who logs in, where that is an address; else this account."""
     import os
@@ -90,6 +101,17 @@ def _sender(settings: dict[str, Any]) -> str:
 
 def _submit(settings: dict[str, Any], message: bytes, sender: str, to: str) -> str:
     """The server's last word. Raises Later, Refused, and OSError where there was no talk."""
+
+    def hand_in(smtp: smtplib.SMTP) -> str:
+        _accepted(smtp.mail(sender), "the sender", of_message=False)
+        _accepted(smtp.rcpt(to), "the recipient", of_message=True)
+        return _accepted(smtp.data(message), "the message", of_message=True)
+
+    return _talk(settings, hand_in)
+
+
+def _talk(settings: dict[str, Any], say: Callable[[smtplib.SMTP], str]) -> str:
+    """What `say` gives, once we are connected and logged in. Raises as `_submit` does."""
     import smtplib
     from urllib.parse import unquote, urlsplit
 
@@ -98,9 +120,7 @@ def _submit(settings: dict[str, Any], message: bytes, sender: str, to: str) -> s
         with _connect(server) as smtp:
             if server.username:
                 smtp.login(unquote(server.username), str(settings["password"]))
-            _accepted(smtp.mail(sender), "the sender", of_message=False)
-            _accepted(smtp.rcpt(to), "the recipient", of_message=True)
-            return _accepted(smtp.data(message), "the message", of_message=True)
+            return say(smtp)
     except smtplib.SMTPAuthenticationError as error:
         said = answers.without_secrets(_said(error.smtp_error), str(settings.get("password", "")))
         raise Later(f"the login was refused: {error.smtp_code} {said}") from None

@@ -81,6 +81,15 @@ def send(settings: dict[str, Any], notice: Notice, delivery: Delivery, memory: d
     return "ok: a new message"
 
 
+def probe(settings: dict[str, Any]) -> str:
+    """With a token Slack says whose it is; of a webhook no more is seen than that its server answers."""
+    if "token" in settings:
+        return f"ok: {one_line(str(_method(settings, 'auth.test', {}).get('user')))}"
+    parts = answers.split(settings["webhook"], "webhook")
+    status, _, _ = _post(f"{parts.scheme}://{parts.netloc}/", None, {})
+    return f"its server answers ({status})"
+
+
 def _go_on(settings: dict[str, Any], notice: Notice, whole: dict[str, Any], memory: dict[str, Any]) -> str:
     """Change the run's message to what is true now, and tell of it in its thread. Done twice,
     the first leaves nothing changed: that it comes first makes a repetition harmless."""
@@ -207,8 +216,9 @@ def _call(settings: dict[str, Any], url: str, content: dict[str, Any]) -> dict[s
     }
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Optional[str], str]:
-    """Status, Retry-After and the begin of the answer. Raises Later where there is none."""
+def _post(url: str, body: Optional[bytes], headers: dict[str, str]) -> tuple[int, Optional[str], str]:
+    """Status, Retry-After and the begin of the answer; without a `body` of a HEAD. Raises Later
+    where there is none."""
     from http.client import HTTPException
     from urllib import request
 
@@ -222,7 +232,9 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Optional
 
     # http goes to loopback alone (`check`); a proxy would be somewhere else.
     direct = [request.ProxyHandler({})] if url.startswith("http:") else []
-    asked = request.Request(url, body, {**_HEADERS, **headers})  # noqa: S310
+    asked = request.Request(  # noqa: S310
+        url, body, {**_HEADERS, **headers}, method="HEAD" if body is None else "POST"
+    )
     try:
         with request.build_opener(AsItIs, *direct).open(asked, timeout=PATIENCE_S) as reply:
             said = reply.read(_MOST_OF_ANSWER).decode("utf-8", "replace")

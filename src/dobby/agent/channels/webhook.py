@@ -39,8 +39,16 @@ def send(settings: dict[str, Any], notice: Notice, delivery: Delivery, memory: d
     return answers.judge(status, retry_after, answers.without_secrets(said, url), time.time())
 
 
-def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Optional[str], str]:
-    """Status, Retry-After and the begin of the answer. Raises Later where there is none."""
+def probe(settings: dict[str, Any]) -> str:
+    """Whether the server answers at all: its top is asked for, not the address that takes notices."""
+    parts = answers.split(settings["url"], "url")
+    status, _, _ = _post(f"{parts.scheme}://{parts.netloc}/", None, {})
+    return f"its server answers ({status})"
+
+
+def _post(url: str, body: Optional[bytes], headers: dict[str, str]) -> tuple[int, Optional[str], str]:
+    """Status, Retry-After and the begin of the answer; without a `body` of a HEAD. Raises Later
+    where there is none."""
     from http.client import HTTPException
     from urllib import request
 
@@ -54,7 +62,9 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Optional
 
     # http goes to loopback alone (`check`); a proxy would be somewhere else.
     direct = [request.ProxyHandler({})] if url.startswith("http:") else []
-    asked = request.Request(url, body, {**_HEADERS, **headers})  # noqa: S310
+    asked = request.Request(  # noqa: S310
+        url, body, {**_HEADERS, **headers}, method="HEAD" if body is None else "POST"
+    )
     try:
         with request.build_opener(AsItIs, *direct).open(asked, timeout=PATIENCE_S) as reply:
             said = reply.read(_MOST_OF_ANSWER).decode("utf-8", "replace")

@@ -101,11 +101,11 @@ def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, An
     return [{**name, "reason": reason, "outputs_bytes": size}] if size else []
 
 
-def size_of(path: str) -> int:
+def size_of(path: str, deadline: float = float("inf")) -> int:
     """Bytes on disk at and below `path`; symbolic links are not followed, and what the account
-    may not look into counts nothing."""
+    may not look into counts nothing. At the `deadline` (monotonic) it is what was seen by then."""
     total, folders = 0, [path]
-    while folders:
+    while folders and time.monotonic() < deadline:
         folder = folders.pop()
         try:
             total += os.lstat(folder).st_blocks * 512
