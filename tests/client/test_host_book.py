@@ -134,7 +134,8 @@ def test_a_removed_host_is_forgotten(client: Client, settings: Path) -> None:
     settings.write_text(THEIRS)
     state.remember(os.environ, "old", "shop", "etl")
     state.remember(os.environ, "other", "shop", "web")
-    assert client.hosts.remove("old") == {"host": "old", "removed": True, "unwatched": False}
+    done = client.hosts.remove("old")
+    assert done == {"host": "old", "removed": True, "unwatched": False, "purged": None}
     assert settings.read_text() == '# mine\ngrace = "5s"  # patient\n\n'
     assert state.known_hosts(os.environ) == ["other"]
     assert state.last_host(os.environ, "shop", "etl") == ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LEAVING_S = 15.0  # a steward's last words may take some seconds
 _STEP_S = 0.02
 _MOST_NAMED = 5
-_FILES = re.compile(r"(config\.toml(\.lock)?|watch|steward\..+\.(lock|err))\Z")
+_ITEMS = re.compile(r"(config\.toml(\.lock)?|watch|slots\..+|steward\..+\.(lock|err))\Z")
 _AGENT = re.compile(r"[0-9a-f]{64}(\..+)?\Z")
 
 
@@ -114,7 +114,7 @@ def _ours(home: str) -> Iterator[str]:
             if _AGENT.match(name) if folder == "agent" else layout.parse_marker(home, name):
                 yield f"{home}/{folder}/{name}"
     yield layout.tool(home, "apprise")
-    yield from (f"{home}/{name}" for name in _names(home) if _FILES.match(name))
+    yield from (f"{home}/{name}" for name in _names(home) if _ITEMS.match(name))
 
 
 def _names(folder: str) -> list[str]:
