@@ -113,7 +113,7 @@ def test_the_whole_check_tells_of_network_disk_and_runs(repo: Repo, host: Host) 
 def test_settings_that_cannot_be_read_and_a_profile_that_is_not_there(repo: Repo, host: Host) -> None:
     client = Client(cwd=repo.path)
     configure(host, "max_running = [\n")
-    assert lines_of(client, host)["settings"].state == "bad"
+    assert [line.check for line in lines_of(client, host).values() if line.state == "bad"] == ["settings"]
     configure(host, 'profile = "/no/such/profile"\n')
     assert lines_of(client, host)["profile"].found == "/no/such/profile is not there"
 

@@ -46,10 +46,9 @@ def of_settings(home: str) -> tuple[HostSettings, dict[str, Any], dict[str, str]
     return settings, fact, env
 
 
-def of_git(home: str) -> dict[str, Any]:
+def of_git(settings: HostSettings) -> dict[str, Any]:
     try:
-        env = hostgit.env_of(home)
-        path, version = hostgit.check_git(env)
+        path, version = hostgit.check_git(hostgit.env_with(settings))
     except DobbyError as error:
         return {"error": error.message, "hint": error.hint}
     return {"path": path, "version": version}

@@ -8,12 +8,21 @@ import re
 from dobby.agent import admission, spawn, variables
 from dobby.core.errors import DobbyError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dobby.core.host_settings import HostSettings
+
 OLDEST_GIT = (2, 25)
 
 
 def env_of(home: str) -> dict[str, str]:
+    """As `env_with`, by the host's settings."""
+    return env_with(admission.read_settings(home))
+
+
+def env_with(settings: HostSettings) -> dict[str, str]:
     """The agent's own variables, with the settings' `path` in front as runs have it."""
-    front = [os.path.expanduser(entry) for entry in admission.read_settings(home).path]
+    front = [os.path.expanduser(entry) for entry in settings.path]
     path = os.environ.get("PATH") or variables.PLAIN_PATH
     return {**os.environ, "PATH": ":".join([*front, path])}
 

@@ -26,7 +26,7 @@ def run(call: Call) -> dict[str, Any]:
     found: dict[str, Any] = {
         "python": facts.of_python(),
         "agent": facts.of_agent(home),
-        "git": facts.of_git(home),
+        "git": facts.of_git(settings),
         "settings": of_settings,
         "home": facts.of_home(home, settings),
         "locks": facts.of_locks(home),
