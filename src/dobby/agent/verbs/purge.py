@@ -12,6 +12,7 @@ from dobby.agent import crontab, durable, locks, outbox, processes, sandbox, ste
 from dobby.agent.verbs.clean import size_of
 from dobby.core import layout
 from dobby.core.errors import Busy, DobbyError
+from dobby.core.sizes import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _refuse_outputs(home: str) -> None:
         folders = [run.outputs for run in map(job.run, store.run_ids(job))]
         size = sum(size_of(f) for f in folders if os.path.isdir(f) and os.listdir(f))
         if size:
-            kept.append(f"{job.project}/{job.label} ({size / 1e6:.1f} MB)")
+            kept.append(f"{job.project}/{job.label} ({size_text(size)})")
     if kept:
         raise DobbyError(
             f"this host has outputs of {_named(kept)}, so nothing was removed",
