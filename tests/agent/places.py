@@ -133,7 +133,7 @@ class Place:
         log_fd = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             steps = Steps(self.env, log_fd, lambda name, took, note: self.notes.update({name: note}))
-            return environment.prepare(self.job.run("r"), self.request(**fields), steps)
+            return environment.prepare(self.job.run("r"), self.request(**fields), steps, {})
         finally:
             os.close(log_fd)
 

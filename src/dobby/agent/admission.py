@@ -28,12 +28,15 @@ def read_settings(home: str) -> HostSettings:
 
 
 def check_environment(request: Request) -> None:
-    """Raises UsageError for a kind of environment that this agent does not have."""
+    """Raises UsageError for a kind of environment that this agent does not have, and for kinds that do
+    not go together."""
     if request.environment != ("auto",):
         from dobby.agent import choosing
+        from dobby.core import container
 
         for kind in request.environment:
             choosing.check_kind(kind)
+        container.check(request.environment)
 
 
 def admit(project: layout.Project, request: Request) -> None:

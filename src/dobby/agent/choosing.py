@@ -7,8 +7,9 @@ import os
 import posixpath
 
 from dobby.agent import environments, survey, variables
+from dobby.core import container
 from dobby.core.errors import UsageError
-from dobby.core.plan import LOCKED, PlanError
+from dobby.core.plan import LOCKED, NOT_DECLARED, PlanError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def kinds() -> list[str]:
 
 def check_kind(name: str) -> None:
     """Raises UsageError, listing the known ones."""
+    name = container.split(name)[0]
     if name != AUTO and name not in kinds():
         raise UsageError(f"environment {name!r} is unknown", f"one of {', '.join([AUTO, *kinds()])}")
 
@@ -54,6 +56,7 @@ def choose(job: layout.Job, request: Request, env: Mapping[str, str]) -> tuple[l
 
 def _named(name: str, trees: Sequence[survey.Checkout]) -> Choice:
     """One that is asked for, with the nearest directory that declares it, else the top."""
+    name = container.split(name)[0]
     if name not in kinds():
         raise PlanError(f"environment {name!r} is unknown: one of {', '.join([AUTO, *kinds()])}")
     kind = _load(name)
@@ -71,7 +74,8 @@ def auto(
     for tree in trees:
         ranks = {name: kind.detect(tree) for name, kind in loaded.items()}
         best: dict[str, str] = {}
-        for name in sorted((n for n, rank in ranks.items() if rank), key=lambda n: -ranks[n]):
+        declared = [name for name, rank in ranks.items() if rank > NOT_DECLARED]
+        for name in sorted(declared, key=lambda n: -ranks[n]):
             family = loaded[name].FAMILY
             held = best.setdefault(family, name)
             if ranks[held] != LOCKED and _lacks(loaded[held], env) and not _lacks(loaded[name], env):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import clock, durable, excerpts, locks, members, processes, readable, store
+from dobby.agent import (
+    clock,
+    containers,
+    durable,
+    excerpts,
+    locks,
+    members,
+    processes,
+    readable,
+    store,
+)
 from dobby.core import events as ev
 from dobby.core import layout
 from dobby.core import status as st
@@ -35,6 +45,7 @@ def conclude(
     if started:
         _keep_outputs(stored)
     excerpts.keep(stored, values, started["log_offset"] if started else 0)
+    containers.remove(stored.run, force=False)
     final = _final(stored, cause, started, duration_s)
     store.finish(stored.run, final)
     return final

@@ -15,6 +15,7 @@ import posixpath
 from dobby.agent import (
     built,
     choosing,
+    containers,
     durable,
     globs,
     hooks,
@@ -24,6 +25,7 @@ from dobby.agent import (
     trees,
     variables,
 )
+from dobby.core import container
 from dobby.core.digest import sha256
 from dobby.core.plan import PlanError, key_text
 
@@ -33,18 +35,19 @@ if TYPE_CHECKING:
 
     from dobby.agent.steps import Steps
     from dobby.core import layout
-    from dobby.core.plan import Plan
+    from dobby.core.plan import Plan, Tools
     from dobby.core.request import Request
 
 _SETUP = "setup"
 
 
-def prepare(run: layout.Run, request: Request, steps: Steps) -> dict[str, str]:
+def prepare(run: layout.Run, request: Request, steps: Steps, settings: Mapping[str, str]) -> dict[str, str]:
     """Environment and set-up command, each a phase. The variables for the command are `steps.env`
-    with the environment active. Raises StepFailed."""
+    with the environment active; `settings` are those that the host's settings give to both.
+    Raises StepFailed."""
     steps.begin("environment")
     try:
-        plans, notes, changed = _prepare(run.job, request, steps)
+        plans, notes, changed = _prepare(run, request, steps)
         if changed:
             _forget_setup(run.job)
         _record(run.job, plans)
@@ -57,7 +60,7 @@ def prepare(run: layout.Run, request: Request, steps: Steps) -> dict[str, str]:
     if request.setup:
         steps.begin(_SETUP)
         try:
-            steps.done(_set_up(run.job, request, steps, {**env, **dict(request.variables)}))
+            steps.done(_set_up(run, request, steps, {**env, **dict(request.variables)}, settings))
         except OSError as error:
             raise steps.fail(f"the set-up could not be recorded: {error}") from None
     return env
@@ -104,9 +107,10 @@ def _key_files(job: layout.Job) -> list[str]:
 # --- the environment ---------------------------------------------------------------------
 
 
-def _prepare(job: layout.Job, request: Request, steps: Steps) -> tuple[list[Plan], list[str], bool]:
+def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan], list[str], bool]:
     """The plans, now carried out; a note for each; whether anything was built. Each is built with
     those before it active."""
+    job = run.job
     durable.make_dirs(job.environment)
     plans, notes, changed = [], [], False
     env: Mapping[str, str] = steps.env
@@ -116,7 +120,10 @@ def _prepare(job: layout.Job, request: Request, steps: Steps) -> tuple[list[Plan
     for name, kind, tree in chosen:
         where = f"{job.environment}/{name}"
         memo = f"{job.environment}/interpreter"
-        plan = kind.plan(tree, survey.tools(kind.NEEDS, env, tree, where, memo))
+        tools = survey.tools(kind.NEEDS, env, tree, where, memo)
+        if kind.FAMILY == container.KIND:
+            tools = _with_engine(run, request, tools, env)
+        plan = kind.plan(tree, tools)
         done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
         plan = hooks.activated(plan, where, steps, env)
         plans.append(plan)
@@ -124,6 +131,15 @@ def _prepare(job: layout.Job, request: Request, steps: Steps) -> tuple[list[Plan
         changed = changed or bool(done)
         env = _with(env, plan.path, dict(plan.variables), plan.unset)
     return plans, notes, changed
+
+
+def _with_engine(run: layout.Run, request: Request, tools: Tools, env: Mapping[str, str]) -> Tools:
+    engine = containers.find_engine(env, f"{run.job.environment}/engine")
+    if engine is not None:
+        containers.announce(run, engine)
+    argument = container.split(request.environment[0])[1]
+    with_engine: Tools = tools.replace(engine=engine, argument=argument, run_id=run.run_id)
+    return with_engine
 
 
 def _note(name: str, plan: Plan, done: Sequence[str], where: str) -> str:
@@ -152,14 +168,19 @@ def _record(job: layout.Job, plans: Sequence[Plan]) -> None:
     data = durable.dump_json(parts)
     if durable.read(_active(job)) != data:
         durable.replace(_active(job), data)
+    where, built_image = (plans[-1].container, plans[-1].built_image) if plans else (None, "")
+    containers.record(job, where, built_image)
 
 
 # --- the set-up command ------------------------------------------------------------------
 
 
-def _set_up(job: layout.Job, request: Request, steps: Steps, env: Mapping[str, str]) -> str:
+def _set_up(
+    run: layout.Run, request: Request, steps: Steps, env: Mapping[str, str], settings: Mapping[str, str]
+) -> str:
     """Run it: always, or where `setup_key` names files, when they, the command or the
     environment have changed. A note."""
+    job = run.job
     where = f"{job.environment}/{_SETUP}"
     key = _setup_key(job.sandbox, request).encode("utf-8", "surrogateescape")
     if request.setup_key and durable.read(f"{where}/key") == key:
@@ -169,7 +190,12 @@ def _set_up(job: layout.Job, request: Request, steps: Steps, env: Mapping[str, s
     ours = lodged.paths(job)
     before = built.look(job.sandbox, ours) if request.setup_key else {}
     cwd = posixpath.join(job.sandbox, request.dir) if request.dir else job.sandbox
-    steps.run(variables.shell_argv(request.setup, env), cwd, env)
+    inside = containers.of_job(job)
+    if inside is None:
+        steps.run(variables.shell_argv(request.setup, env), cwd, env)
+    else:
+        argv, env = containers.in_container(inside, run, request, request.setup, steps.env, {}, settings)
+        steps.run(argv, cwd, env, shown=request.setup)
     if request.setup_key:
         durable.make_dirs(where)
         built.save(where, job.sandbox, before, request.keep, ours)

@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from dobby.agent import cgroups, processes
+from dobby.agent import cgroups, containers, processes
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dobby.core import layout
 
 KILL_ROUNDS_S = 5.0
+ENGINE_CLEARS_S = 3.0  # for an engine to see the end of its container, and to remove it
 _STEP_S = 0.01
 _LOCK = re.compile(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z|/steward[^/]*\.lock\Z")
 
@@ -28,12 +29,15 @@ class Scope(Record):
     wrapper, or the supervisor while it prepares; or that they are in its `cgroup`, where it has
     one. The root itself is not counted.
 
-    `own_locks` are the real paths of the run's and its label's locks."""
+    `own_locks` are the real paths of the run's and its label's locks. `contained` is the run where an
+    engine may know a container of it: SIGINT is for those in the container, and SIGKILL first, so
+    that the engine's own processes can clear away."""
 
     run_id: str
     root: Optional[Identity]
     own_locks: frozenset[str]
     cgroup: str = ""
+    contained: Optional[layout.Run] = None
 
 
 class _Look(Record):
@@ -52,6 +56,7 @@ def scope_of(run: layout.Run, root: Optional[Identity], cgroup: str = "") -> Sco
         root=root,
         own_locks=frozenset(map(os.path.realpath, (run.lock, run.job.lock))),
         cgroup=cgroup,
+        contained=run if os.path.exists(run.container) else None,
     )
 
 
@@ -123,7 +128,10 @@ def _descend(
 
 
 def is_other_run(pid: int, own_locks: frozenset[str]) -> bool:
-    """Whether `pid` belongs to another run, or is the steward: by the locks that it holds."""
+    """Whether `pid` belongs to another run, or is the steward: by the locks that it holds. Or it serves
+    all containers of the account, and came to be below whoever needed it first."""
+    if processes.is_shared_pause(pid):
+        return True
     held = (path for path in processes.held_locks(pid) if _LOCK.search(path))
     return any(path not in own_locks for path in held)
 
@@ -137,13 +145,23 @@ def end(scope: Scope, grace_s: float) -> list[Process]:
     proofs = 1 if _unfinished(scope) else 2
     seen: dict[int, str] = {}
     members = _look(scope, seen).members
-    for process in members:
+    for process in members if scope.contained is None else _inside(members):
         processes.send(process, signal.SIGINT)
     for stopped in (*members, *([scope.root] if scope.root else ())):
         processes.send(stopped, signal.SIGCONT)
-    if not _await_end(scope, seen, grace_s, proofs, kill=False):
-        return []
-    return _await_end(scope, seen, KILL_ROUNDS_S, proofs, kill=True)
+    left = _await_end(scope, seen, grace_s, proofs, kill=False)
+    if left and scope.contained:
+        left = _await_end(scope, seen, ENGINE_CLEARS_S, proofs, kill=True)
+    if left:
+        left = _await_end(scope.replace(contained=None), seen, KILL_ROUNDS_S, proofs, kill=True)
+    if scope.contained:
+        containers.remove(scope.contained, force=True)
+    return left
+
+
+def _inside(members: Iterable[Process]) -> list[Process]:
+    """Those in a container: in another PID namespace than we are."""
+    return [process for process in members if processes.is_apart(process.pid)]
 
 
 def _await_end(
@@ -158,7 +176,10 @@ def _await_end(
         empty = 0 if left else empty + 1
         if empty == proofs or (left and time.monotonic() >= deadline):
             return left
-        if kill:
+        if kill and scope.contained:
+            for process in _inside(look.members):
+                processes.send(process, signal.SIGKILL)
+        elif kill:
             if look.cgroup:
                 cgroups.kill(look.cgroup)
             for group in look.groups:

@@ -150,6 +150,26 @@ def environment_holds(pid: int, entry: bytes) -> bool:
         return False
 
 
+def is_apart(pid: int) -> bool:
+    """Whether `pid` is in another PID namespace than we are, or in one that we may not see."""
+    try:
+        return os.readlink(f"{PROC}/{pid}/ns/pid") != os.readlink(f"{PROC}/self/ns/pid")
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def is_shared_pause(pid: int) -> bool:
+    """Whether it keeps the user namespace of an account's rootless podman: one for all containers."""
+    try:
+        with open(f"{PROC}/{pid}/cmdline", "rb") as file:
+            words = file.read(4096).split(b"\0")
+    except OSError:
+        return False
+    return os.path.basename(words[0]) == b"catatonit" and words[1:2] == [b"-P"]
+
+
 def held_locks(pid: int) -> list[str]:
     """The real paths of the files that `pid` holds locked: its descriptors' fdinfo say so
     (proc_pid_fdinfo(5)). Always empty without /proc."""

@@ -54,13 +54,16 @@ class Steps:
         """The error of the phase that is under way; the caller raises it."""
         return StepFailed(self._phase, command, code, tail)
 
-    def run(self, argv: Sequence[str], cwd: str, env: Optional[Mapping[str, str]] = None) -> None:
-        """Run a program with its output in the log. Raises StepFailed."""
+    def run(
+        self, argv: Sequence[str], cwd: str, env: Optional[Mapping[str, str]] = None, shown: str = ""
+    ) -> None:
+        """Run a program with its output in the log; `shown` is what a failure calls it, else its
+        argv. Raises StepFailed."""
         start = os.lseek(self.log_fd, 0, os.SEEK_END)
         pid = spawn.spawn(argv, cwd=cwd, env=env or self.env, stdout=self.log_fd, stderr=self.log_fd)
         code = spawn.wait(pid)
         if code:
-            raise self.fail(self._said_since(start), " ".join(argv), code)
+            raise self.fail(self._said_since(start), shown or " ".join(argv), code)
 
     def capture(
         self,

@@ -12,6 +12,7 @@ from dobby.agent import (
     cgroups,
     clock,
     conclude,
+    containers,
     durable,
     environment,
     members,
@@ -156,7 +157,7 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
     note = sandbox.prepare(run, request, previous, steps)
     readable.open_top(run.job.sandbox, run)
     steps.done(note)
-    prepared = environment.prepare(run, request, steps)
+    prepared = environment.prepare(run, request, steps, charge.settings.variables)
     for name in ("LC_ALL", ssh_agent.VARIABLE):  # dobby's own steps alone had another value
         if name in host:
             prepared[name] = host[name]
@@ -167,7 +168,13 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
     if not os.path.isdir(cwd):
         steps.begin("command")
         raise steps.fail(f"there is no directory {request.dir} in {request.revision}")
-    return wrapper.Command(argv=variables.shell_argv(request.command, env), cwd=cwd, env=env)
+    inside = containers.of_job(run.job)
+    if inside is None:
+        return wrapper.Command(argv=variables.shell_argv(request.command, env), cwd=cwd, env=env)
+    argv, env = containers.in_container(
+        inside, run, request, request.command, host, charge.values, charge.settings.variables
+    )
+    return wrapper.Command(argv=argv, cwd=cwd, env=env, is_engine=True)
 
 
 def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, log_fd: int) -> Outcome:

@@ -12,7 +12,7 @@ import signal
 import time
 
 from dobby.agent import cgroups, clock, durable, members, processes, spawn
-from dobby.core import layout
+from dobby.core import container, layout
 from dobby.core import status as st
 from dobby.core.record import Record
 
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 ENDED = b"e"  # exit.json is written, nothing of the run is left, the label is free of us
 LEFT_BEHIND = b"l"  # exit.json is written, but children live on
 LINGER_S = 0.1  # what ends by itself within this time was not left behind: `> >(tee log)`
+ENGINE_LINGERS_S = 5.0  # the same for an engine, whose own processes clear away a container
 _STEP_S = 0.005
 
 
 class Command(Record):
-    """What to start: `argv` in `cwd` with `env` whole, in `cgroup` where the run has one."""
+    """What to start: `argv` in `cwd` with `env` whole, in `cgroup` where the run has one. `is_engine`:
+    it runs the command in a container, and tells by its exit code how that ended."""
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     cgroup: str = ""
+    is_engine: bool = False
 
 
 def start(
@@ -98,6 +101,8 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
             before_exec=(lambda: _enter(command.cgroup)) if command.cgroup else None,
         )
         cause = _proved(_await(pid), command.cgroup)
+        if command.is_engine and isinstance(cause, st.Exit):
+            cause = _within(cause.code)
     except OSError as error:
         cause = st.Internal(message=f"the command could not be started: {error.strerror}")
     content = {
@@ -108,7 +113,7 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
     }
     durable.create(run.exit, durable.dump_json(content))
     own_locks = members.scope_of(run, None).own_locks
-    if _lingers(own_locks):
+    if _lingers(own_locks, ENGINE_LINGERS_S if command.is_engine else LINGER_S):
         _tell(told_w, LEFT_BEHIND)
         while _any_left(own_locks) and _wait_one():
             pass
@@ -121,6 +126,17 @@ def _await(pid: int) -> Record:
         ended, status = os.wait()
         if ended == pid:
             return cause_of(os.waitstatus_to_exitcode(status))
+
+
+def _within(code: int) -> Record:
+    """How a command in a container ended. Engines tell of a signal N by the code 128+N."""
+    if not container.is_signal(code):
+        return st.Exit(code=code)
+    cause = cause_of(container.SIGNALS.start - 1 - code)
+    assert isinstance(cause, st.Signal)  # noqa: S101 - the code is negative
+    same = f"or its own exit code {code}"
+    hint = ", ".join(filter(None, (cause.hint, same)))
+    return st.Signal(number=cause.number, name=cause.name, hint=hint)
 
 
 def _enter(cgroup: str) -> None:
@@ -158,9 +174,9 @@ def _reap() -> bool:
     return True
 
 
-def _lingers(own_locks: frozenset[str]) -> bool:
+def _lingers(own_locks: frozenset[str], seconds: float) -> bool:
     """Whether children live on, after a moment in which they may end."""
-    deadline = time.monotonic() + LINGER_S
+    deadline = time.monotonic() + seconds
     while _reap() and _any_left(own_locks):
         if time.monotonic() >= deadline:
             return True

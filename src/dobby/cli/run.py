@@ -56,7 +56,7 @@ def make_parser() -> parsing.Parser:
     value(
         "--environment",
         metavar="NAME",
-        help="how dependencies are installed (default: auto)",
+        help="how dependencies are installed, or container[:IMAGE] (default: auto)",
         action="append",
     )
     value("--setup", metavar="COMMAND", help="command that ends the set-up")

@@ -156,6 +156,11 @@ class Run(Record):
         return f"{outbox(self.home)}/{self.project}%2F{self.label}%2F{self.run_id}"
 
     @property
+    def container(self) -> str:
+        """There while an engine may know a container of this run (agent/containers.py)."""
+        return f"{self.root}/container.json"
+
+    @property
     def outputs(self) -> str:
         return f"{self.root}/outputs"
 

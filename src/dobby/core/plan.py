@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Protocol
 
+    from dobby.core.container import Container, Engine
+
     class Tree(Protocol):
         """Read access to the sandbox, from one directory of it. Paths are relative to that
         directory; ".." leads up to the sandbox's top, and no further."""
@@ -49,6 +51,7 @@ NOT_DECLARED = 0
 POSSIBLE = 1  # the files can be installed in this way
 PREFERRED = 2  # the same, and better than by others
 LOCKED = 3  # a lock file of this kind
+WHEN_ASKED = -1  # it is declared, but `auto` never takes it
 
 
 class PlanError(Exception):
@@ -63,6 +66,9 @@ class Tools(Record):
     found: dict[str, str]
     identity: str
     where: str
+    argument: str = ""  # what stood behind the colon of the environment's name
+    engine: Optional[Engine] = None  # what runs containers; looked for where the kind needs one
+    run_id: str = ""
 
 
 class Layer(Record):
@@ -83,7 +89,9 @@ class Layer(Record):
 class Plan(Record):
     """`layers` in order; then, for the command, `path` in front of PATH, `variables` set, and
     the names in `unset` removed. `proof` are files without which nothing that was built
-    counts (an interpreter that the host has removed).
+    counts (an interpreter that the host has removed), `answers` are argvs that must exit with 0 for
+    the same reason. Set-up and command run in `container`, where there is one; `built_image` is
+    that image's name where it is the job's own.
 
     `hook` is an argv that prints shell text: what it changes in the environment is added.
     `lodged` are directories that the build makes in the checkout and that are the job's, not a
@@ -96,6 +104,9 @@ class Plan(Record):
     proof: tuple[str, ...] = ()
     hook: tuple[str, ...] = ()
     lodged: tuple[str, ...] = ()
+    answers: tuple[tuple[str, ...], ...] = ()
+    container: Optional[Container] = None
+    built_image: str = ""
 
 
 def key_text(*parts: tuple[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import locks, rows, sandbox, store, turn
+from dobby.agent import containers, locks, rows, sandbox, store, turn
 from dobby.core.errors import NotFound
 from dobby.core.names import shown
 
@@ -78,6 +78,7 @@ def _reason_to_keep(runs: list[Stored], older_than_s: Any) -> str:
 
 def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
     """Bytes freed. The caller holds the label's lock."""
+    containers.forget(job)
     doomed = [job.sandbox, f"{job.sandbox}.new", job.environment]
     for run_id in store.run_ids(job):
         run = job.run(run_id)

@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from dobby.agent import admission, durable, environment, rows, variables
+from dobby.agent import admission, containers, durable, environment, rows, variables
 from dobby.core.errors import NotFound
 
 TYPE_CHECKING = False
@@ -31,13 +31,19 @@ def run(call: Call) -> dict[str, Any]:
     cwd = f"{job.sandbox}/{request.dir}" if request.dir else job.sandbox
     if not os.path.isdir(cwd):
         raise NotFound(f"{request.label} has no sandbox any more", "restart it, then try again")
-    host = variables.of_host(admission.read_settings(call.home), os.environ)
+    settings = admission.read_settings(call.home)
+    host = variables.of_host(settings, os.environ)
     env = variables.of_command(environment.activated(job, host), request, stored.run, {})
     env.pop("DOBBY_RUN_ID")  # no process of the run: `stop` must not end this shell
     _sweep(stored.run.root)
     path = f"{stored.run.root}/shell-{os.urandom(6).hex()}.json"
     shell = os.environ.get("SHELL") or "/bin/sh"
-    durable.replace(path, durable.dump_json({"cwd": cwd, "shell": shell, "env": env}))
+    content = {"cwd": cwd, "shell": shell, "env": env}
+    inside = containers.of_job(job)
+    if inside is not None:
+        argv, env = containers.shell(inside, stored.run, request, host, settings.variables)
+        content = {"cwd": cwd, "argv": argv, "env": env}
+    durable.replace(path, durable.dump_json(content))
     return {"run": rows.row(stored), "enter": path}
 
 
@@ -57,6 +63,8 @@ def enter(path: str) -> None:
     os.unlink(path)
     os.chdir(content["cwd"])
     env = {**content["env"], "TERM": os.environ.get("TERM", "dumb")}
+    if "argv" in content:  # in a container
+        os.execve(content["argv"][0], content["argv"], env)
     shell = content["shell"]
     os.execve(shell, [shell, *_after_login_files(shell, env)], env)
 
