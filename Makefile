@@ -38,6 +38,7 @@ demo-ssh: tools venv
 bench: tools venv
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.notices
+	if [ "$$(id -u)" -eq 0 ]; then $(BIN)/python -m bench.hosts; fi
 
 venv:
 	@scripts/venv.sh
