@@ -127,13 +127,13 @@ class Place:
             **fields,
         )
 
-    def prepare(self, **fields: Any) -> dict[str, str]:
+    def prepare(self, values: Mapping[str, str] = {}, **fields: Any) -> dict[str, str]:
         self.check_out()
         self.notes = {}
         log_fd = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             steps = Steps(self.env, log_fd, lambda name, took, note: self.notes.update({name: note}))
-            return environment.prepare(self.job.run("r"), self.request(**fields), steps, {})
+            return environment.prepare(self.job.run("r"), self.request(**fields), steps, {}, values)
         finally:
             os.close(log_fd)
 

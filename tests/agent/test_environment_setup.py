@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.agent.places import QUICK, Place, offline
@@ -25,7 +25,7 @@ def place(tmp_path: Path, caches: Path) -> Place:
 
 def test_setup_runs_every_time_with_the_environment_active(place: Place) -> None:
     place.write({"requirements.txt": "tiny\n", "sub/x": ""})
-    fields = {
+    fields: Any = {
         "environment": (QUICK,),
         "dir": "sub",
         "setup": 'python -c "import tiny" && echo "$PWD $A" >>"$HOME/ran"',

@@ -189,7 +189,7 @@ def test_what_changes_which_layer(kind: object, files: dict[str, str], changed: 
 
 
 def test_each_missing_program_is_said_with_the_remedy() -> None:
-    with pytest.raises(PlanError, match=r"uv\.lock needs uv, .* install it there .*`path`"):
+    with pytest.raises(PlanError, match=r"no uv in PATH: install it there .*`path`"):
         uv.plan(DictTree({"uv.lock": LOCK}), tools())
     with pytest.raises(PlanError, match=r"no python3 in PATH: install it"):
         pip.plan(DictTree({"requirements.txt": ""}), tools())

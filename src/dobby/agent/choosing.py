@@ -74,8 +74,9 @@ def auto(
     for tree in trees:
         ranks = {name: kind.detect(tree) for name, kind in loaded.items()}
         best: dict[str, str] = {}
-        declared = [name for name, rank in ranks.items() if rank > NOT_DECLARED]
-        for name in sorted(declared, key=lambda n: -ranks[n]):
+        # Of two locks the one whose name comes later: uv's, poetry's, pipenv's, as projects moved on.
+        declared = [name for name in sorted(ranks, reverse=True) if ranks[name] > NOT_DECLARED]
+        for name in sorted(declared, key=lambda name: -ranks[name]):
             family = loaded[name].FAMILY
             held = best.setdefault(family, name)
             if ranks[held] != LOCKED and _lacks(loaded[held], env) and not _lacks(loaded[name], env):

@@ -22,10 +22,12 @@ from dobby.agent import (
     layers,
     lodged,
     survey,
+    tools,
     trees,
     variables,
 )
-from dobby.core import container
+from dobby.agent.steps import StepFailed
+from dobby.core import container, interpreter
 from dobby.core.digest import sha256
 from dobby.core.plan import PlanError, key_text
 
@@ -35,15 +37,22 @@ if TYPE_CHECKING:
 
     from dobby.agent.steps import Steps
     from dobby.core import layout
-    from dobby.core.plan import Plan, Tools
+    from dobby.core.plan import Kind, Plan, Tools
     from dobby.core.request import Request
 
 _SETUP = "setup"
 
 
-def prepare(run: layout.Run, request: Request, steps: Steps, settings: Mapping[str, str]) -> dict[str, str]:
+def prepare(
+    run: layout.Run,
+    request: Request,
+    steps: Steps,
+    settings: Mapping[str, str],
+    values: Mapping[str, str],
+) -> dict[str, str]:
     """Environment and set-up command, each a phase. The variables for the command are `steps.env`
     with the environment active; `settings` are those that the host's settings give to both.
+    `values` are forwarded ones: the set-up command alone sees them, and no file does.
     Raises StepFailed."""
     steps.begin("environment")
     try:
@@ -60,10 +69,21 @@ def prepare(run: layout.Run, request: Request, steps: Steps, settings: Mapping[s
     if request.setup:
         steps.begin(_SETUP)
         try:
-            steps.done(_set_up(run, request, steps, {**env, **dict(request.variables)}, settings))
+            plain = {**env, **dict(request.variables)}
+            steps.done(_set_up(run, request, steps, plain, settings, values))
+        except StepFailed as failed:
+            raise _masked(failed, values) from None
         except OSError as error:
             raise steps.fail(f"the set-up could not be recorded: {error}") from None
     return env
+
+
+def _masked(failed: StepFailed, values: Mapping[str, str]) -> StepFailed:
+    """What the command said goes into the final state and into notices."""
+    from dobby.core import excerpt
+
+    command, tail = (excerpt.mask_text(text, values.values()) for text in (failed.command, failed.tail))
+    return StepFailed(failed.step, command, failed.code, tail)
 
 
 def activated(job: layout.Job, env: Mapping[str, str]) -> dict[str, str]:
@@ -120,10 +140,12 @@ def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan
     for name, kind, tree in chosen:
         where = f"{job.environment}/{name}"
         memo = f"{job.environment}/interpreter"
-        tools = survey.tools(kind.NEEDS, env, tree, where, memo)
+        wanted = interpreter.wishes(tree, name) if "python3" in kind.NEEDS else ()
+        got = _installers(kind, job.home, env, steps)
+        found = survey.tools(kind.NEEDS, env, tree, where, memo, wanted, got)
         if kind.FAMILY == container.KIND:
-            tools = _with_engine(run, request, tools, env)
-        plan = kind.plan(tree, tools)
+            found = _with_engine(run, request, found, env)
+        plan = kind.plan(tree, found)
         done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
         plan = hooks.activated(plan, where, steps, env)
         plans.append(plan)
@@ -133,13 +155,19 @@ def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan
     return plans, notes, changed
 
 
-def _with_engine(run: layout.Run, request: Request, tools: Tools, env: Mapping[str, str]) -> Tools:
+def _with_engine(run: layout.Run, request: Request, found: Tools, env: Mapping[str, str]) -> Tools:
     engine = containers.find_engine(env, f"{run.job.environment}/engine")
     if engine is not None:
         containers.announce(run, engine)
     argument = container.split(request.environment[0])[1]
-    with_engine: Tools = tools.replace(engine=engine, argument=argument, run_id=run.run_id)
+    with_engine: Tools = found.replace(engine=engine, argument=argument, run_id=run.run_id)
     return with_engine
+
+
+def _installers(kind: Kind, home: str, env: Mapping[str, str], steps: Steps) -> dict[str, str]:
+    """The kind's programs that the host lacks and dobby can get: name to absolute path."""
+    lacking = [n for n in kind.NEEDS if n in tools.FROM_INDEX and not variables.find(n, env)]
+    return {name: tools.provide(name, home, env, steps) for name in lacking}
 
 
 def _note(name: str, plan: Plan, done: Sequence[str], where: str) -> str:
@@ -176,7 +204,12 @@ def _record(job: layout.Job, plans: Sequence[Plan]) -> None:
 
 
 def _set_up(
-    run: layout.Run, request: Request, steps: Steps, env: Mapping[str, str], settings: Mapping[str, str]
+    run: layout.Run,
+    request: Request,
+    steps: Steps,
+    env: Mapping[str, str],
+    settings: Mapping[str, str],
+    values: Mapping[str, str],
 ) -> str:
     """Run it: always, or where `setup_key` names files, when they, the command or the
     environment have changed. A note."""
@@ -192,9 +225,9 @@ def _set_up(
     cwd = posixpath.join(job.sandbox, request.dir) if request.dir else job.sandbox
     inside = containers.of_job(job)
     if inside is None:
-        steps.run(variables.shell_argv(request.setup, env), cwd, env)
+        steps.run(variables.shell_argv(request.setup, env), cwd, {**env, **values})
     else:
-        argv, env = containers.in_container(inside, run, request, request.setup, steps.env, {}, settings)
+        argv, env = containers.in_container(inside, run, request, request.setup, steps.env, values, settings)
         steps.run(argv, cwd, env, shown=request.setup)
     if request.setup_key:
         durable.make_dirs(where)

@@ -10,6 +10,7 @@ import os
 
 from dobby.agent import built, durable, lodged, trees
 from dobby.agent.steps import StepFailed
+from dobby.core import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _run(kind: Kind, step: tuple[str, ...], layer: Layer, steps: Steps, env: Map
     except StepFailed as failed:
         for said, mend in kind.HINTS:
             if said in failed.tail:
-                raise steps.fail(f"{mend}\n{failed.tail}", failed.command, failed.code) from None
+                raise steps.fail(
+                    f"{failure.OURS}{mend}\n{failed.tail}", failed.command, failed.code
+                ) from None
         raise
 
 

@@ -63,7 +63,7 @@ class Steps:
         pid = spawn.spawn(argv, cwd=cwd, env=env or self.env, stdout=self.log_fd, stderr=self.log_fd)
         code = spawn.wait(pid)
         if code:
-            raise self.fail(self._said_since(start), shown or " ".join(argv), code)
+            raise self.fail(self._said_since(start), shown or _shown(argv), code)
 
     def capture(
         self,
@@ -76,7 +76,7 @@ class Steps:
         start = os.lseek(self.log_fd, 0, os.SEEK_END)
         code, out, _ = spawn.capture(argv, cwd=cwd, env=env or self.env, input=input, stderr=self.log_fd)
         if code:
-            raise self.fail(self._said_since(start), " ".join(argv), code)
+            raise self.fail(self._said_since(start), _shown(argv), code)
         return out
 
     def _said_since(self, start: int) -> str:
@@ -84,3 +84,9 @@ class Steps:
         at = max(start, end - TAIL_BYTES)
         said = os.pread(self.log_fd, max(0, end - at), at)
         return said.decode("utf-8", "replace").strip()
+
+
+def _shown(argv: Sequence[str]) -> str:
+    from dobby.core import failure
+
+    return failure.command(argv)

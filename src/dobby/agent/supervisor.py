@@ -157,7 +157,7 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
     note = sandbox.prepare(run, request, previous, steps)
     readable.open_top(run.job.sandbox, run)
     steps.done(note)
-    prepared = environment.prepare(run, request, steps, charge.settings.variables)
+    prepared = environment.prepare(run, request, steps, charge.settings.variables, charge.values)
     for name in ("LC_ALL", ssh_agent.VARIABLE):  # dobby's own steps alone had another value
         if name in host:
             prepared[name] = host[name]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NOT_OURS = (
     *("DOBBY_", "SSH_", "SUDO_", "PYTHON", "UV_", "CONDA_", "PIP_", "VIRTUAL_ENV", "PYENV_"),
-    *("PIXI_", "npm_"),
+    *("PIXI_", "npm_", "POETRY_", "PIPENV_", "PIPX_", "WORKON_HOME"),
 )
 OF_A_SHELL = ("_", "OLDPWD", "PWD", "SHLVL", "__PYVENV_LAUNCHER__")
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -20,13 +20,13 @@ _ABOVE = (".python-version", ".python-versions", ".tool-versions", "uv.toml")
 
 
 class Recipe(Record):
-    """`has_requirements`: a requirements.txt is there; it then says all, also whether the project
-    itself is installed (`-e .`). `dependencies` are those named by pyproject.toml otherwise.
+    """`requirements` is the file of them, "" where there is none; it then says all, also whether the
+    project itself is installed (`-e .`). `dependencies` are those named by pyproject.toml otherwise.
     `locals` are the packages of this checkout to install last, and again when `locals_key`
     changes; `resolve`: only their build can tell what they need.
     `path_sources` are names of dependencies that lie in the checkout."""
 
-    has_requirements: bool
+    requirements: str
     dependencies: tuple[str, ...]
     dependencies_key: str
     locals: tuple[Local, ...]
@@ -37,13 +37,15 @@ class Recipe(Record):
 
 def is_declared(tree: Tree) -> bool:
     """Whether this very directory says what it needs."""
-    return tree.read(requirements.FILE) is not None or pyproject.read(tree).is_declared
+    return tree.read(requirements.FILE) is not None or bool(
+        pyproject.read(tree).is_declared or requirements.entry(tree)
+    )
 
 
 def read(tree: Tree) -> Optional[Recipe]:
     """None where nothing is declared. Raises PlanError for a file that is no TOML."""
-    files = requirements.included(tree)
     top = pyproject.read(tree)
+    files = requirements.included(tree, requirements.entry(tree, sure=top.is_declared))
     if not files and not top.is_declared:
         return None
     locals = requirements.local_paths(files)
@@ -60,7 +62,7 @@ def read(tree: Tree) -> Optional[Recipe]:
     ]
     whole = resolve or path_sources
     return Recipe(
-        has_requirements=bool(files),
+        requirements=files[0][0] if files else "",
         dependencies=() if files else top.dependencies or (),
         dependencies_key=key_text(
             *files,

@@ -24,6 +24,12 @@ _EXTRAS = re.compile(r"\[[^][/]*\]\Z")
 _NAMED = re.compile(r"[A-Za-z0-9._-]+(?:\[[^][]*\])?[ \t]*@[ \t]*")
 
 
+# In requirements/, by the use of cookiecutter-django and others: what runs, not what tests it.
+_FOLDER = "requirements"
+_BY_NAME = ("requirements", "base", "main", "default", "common", "prod", "production")
+_BESIDE = re.compile(r"requirements[-_.].+\.txt\Z")
+
+
 class Local(Record):
     """A requirement that names a path. `word` is what an installer is given, `path` the same
     relative to the directory of the tree ("" is that directory itself)."""
@@ -33,11 +39,27 @@ class Local(Record):
     editable: bool
 
 
-def included(tree: Tree) -> list[tuple[str, str]]:
-    """requirements.txt and all that it includes by -r and -c: (path, content), in order of
+def entry(tree: Tree, sure: bool = False) -> str:
+    """The file to install from, "" where there is none: requirements.txt; else, unless the directory
+    declares itself in another way (`sure`), the one of requirements/ that is named for what runs, or
+    the only one there, or the only requirements-*.txt."""
+    if sure or tree.read(FILE) is not None:
+        return FILE if tree.read(FILE) is not None else ""
+    folder = [name for name in tree.names(_FOLDER) if name.endswith(".txt")]
+    for name in _BY_NAME:
+        if f"{name}.txt" in folder:
+            return f"{_FOLDER}/{name}.txt"
+    for only in ([f"{_FOLDER}/{name}" for name in folder], [*filter(_BESIDE.match, tree.names())]):
+        if len(only) == 1:
+            return only[0]
+    return ""
+
+
+def included(tree: Tree, first: str = FILE) -> list[tuple[str, str]]:
+    """`first` and all that it includes by -r and -c: (path, content), in order of
     first mention. A file that is not there is passed over: the installer will name it."""
     files: dict[str, str] = {}
-    ahead = [FILE]
+    ahead = [first] if first else []
     while ahead:
         path = ahead.pop(0)
         text = tree.read(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.core import notices
+from dobby.core import failure, notices
 from dobby.core import status as st
 from dobby.core.harmless import harmless, one_line, shortened
 
@@ -156,10 +156,13 @@ def _step(cause: dict[str, Any]) -> str:
 
 
 def _whole_step(cause: dict[str, Any]) -> str:
+    """ "environment failed: uv sync --frozen (exit 1): No solution found …"."""
     said, command = str(cause.get("tail") or ""), str(cause.get("command") or "")
     if cause.get("code") is None:
         return f"{cause.get('step')}: {said or command or 'failed'}"
-    return f"{cause.get('step')}: {shortened(command, 200)}: exit {cause['code']}"
+    told = failure.telling(said)
+    what = f"{cause.get('step')} failed: {shortened(command, 200)} (exit {cause['code']})"
+    return f"{what}: {told}" if told else what
 
 
 def _signal(cause: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Python's own venv and pip, from requirements.txt, pyproject.toml or setup.py."""
+"""Python's own venv and pip, from requirements, pyproject.toml or setup.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plan(tree: Tree, tools: Tools) -> Plan:
     if wanted is None:
         raise PlanError(
             f"pip finds nothing to install in {tree.dir or 'the top directory'}: "
-            "no requirements.txt, no project in pyproject.toml, no setup.py"
+            "no requirements, no project in pyproject.toml, no setup.py"
         )
     venv = f"{tools.where}/venv"
     return Plan(
@@ -59,8 +59,8 @@ def _layers(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer,
     steps: list[tuple[str, ...]] = [(tools.found["python3"], "-m", "venv", venv)]
     if any(local.editable for local in wanted.locals):
         steps.append((*install, _WITH_EDITABLES))
-    if wanted.has_requirements:
-        steps.append((*install, "-r", "requirements.txt"))
+    if wanted.requirements:
+        steps.append((*install, "-r", wanted.requirements))
     if wanted.dependencies:
         steps.append((*install, *wanted.dependencies))
     dependencies = Layer(

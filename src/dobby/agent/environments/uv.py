@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 FAMILY = "python"
 NEEDS = ("uv",)
-HINTS: tuple[tuple[str, str], ...] = ()
+HINTS = (
+    (
+        "No interpreter found for",
+        "uv finds no Python that the project wants, and may not fetch one: install it on the host",
+    ),
+)
 
 _LOCK = "uv.lock"
 # A package of the lock that lies in the checkout, as uv writes it.
@@ -29,14 +34,15 @@ _SOURCE = re.compile(
 def detect(tree: Tree) -> int:
     if _lock_above(tree) is not None:
         return LOCKED
+    if "uv" in pyproject.read(tree).document.get("tool", {}) and recipe.is_declared(tree):
+        return LOCKED
     return PREFERRED if recipe.is_declared(tree) else NOT_DECLARED
 
 
 def plan(tree: Tree, tools: Tools) -> Plan:
     if "uv" not in tools.found:
         raise PlanError(
-            f"{'uv.lock needs uv' if _lock_above(tree) is not None else 'uv is asked for'}, and the "
-            "host has none in PATH: install it there (such as `pipx install uv`), "
+            "the host has no uv in PATH: install it there (such as `pipx install uv`), "
             "or name its directory in `path` of the host's settings"
         )
     venv = f"{tools.where}/venv"
@@ -48,7 +54,7 @@ def plan(tree: Tree, tools: Tools) -> Plan:
         if wanted is None:
             raise PlanError(
                 f"uv finds nothing to install in {tree.dir or 'the top directory'}: no uv.lock, "
-                "no requirements.txt, no project in pyproject.toml, no setup.py"
+                "no requirements, no project in pyproject.toml, no setup.py"
             )
         layers = _install(tree, tools, wanted, venv)
     return Plan(
@@ -104,8 +110,8 @@ def _install(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer
     install = (uv, "pip", "install", "--python", f"{venv}/bin/python")
     from_project = ("-r", pyproject.FILE) if wanted.dependencies else ()
     steps: list[tuple[str, ...]] = [(uv, "venv", "--quiet", venv)]
-    if wanted.has_requirements:
-        steps.append((*install, "-r", "requirements.txt"))
+    if wanted.requirements:
+        steps.append((*install, "-r", wanted.requirements))
     if from_project:
         steps.append((*install, *from_project))
     variables = (("UV_NO_PROGRESS", "1"),)
