@@ -132,3 +132,17 @@ def test_of_those_named_each_must_succeed(place: Place) -> None:
     place.write({"requirements.txt": "tiny==3\n"})
     with pytest.raises(StepFailed, match=r"tiny==3"):
         place.prepare(environment=("none", QUICK))
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        ("uv.lock poetry.lock Pipfile.lock", "uv"),
+        ("poetry.lock Pipfile.lock requirements.txt", "poetry"),
+        ("Pipfile.lock requirements.txt", "pipenv"),
+    ],
+)
+def test_of_several_locks_the_newest_tools(files: str, first: str) -> None:
+    trees = cast("list[Checkout]", [DictTree(dict.fromkeys(files.split(), ""))])
+    loaded = {name: choosing._load(name) for name in choosing.kinds()}
+    assert choosing.auto(trees, {"PATH": "/nonexistent"}, loaded)[0][0][0] == first

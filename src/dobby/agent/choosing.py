@@ -75,8 +75,9 @@ def auto(
         ranks = {name: kind.detect(tree) for name, kind in loaded.items()}
         best: dict[str, str] = {}
         # Of two locks the one whose name comes later: uv's, poetry's, pipenv's, as projects moved on.
-        declared = [name for name in sorted(ranks, reverse=True) if ranks[name] > NOT_DECLARED]
-        for name in sorted(declared, key=lambda name: -ranks[name]):
+        locked = sorted((name for name in ranks if ranks[name] == LOCKED), reverse=True)
+        others = sorted((n for n in ranks if NOT_DECLARED < ranks[n] < LOCKED), key=lambda n: (-ranks[n], n))
+        for name in (*locked, *others):
             family = loaded[name].FAMILY
             held = best.setdefault(family, name)
             if ranks[held] != LOCKED and _lacks(loaded[held], env) and not _lacks(loaded[name], env):
