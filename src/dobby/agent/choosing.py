@@ -76,7 +76,9 @@ def auto(
         best: dict[str, str] = {}
         # Of two locks the one whose name comes later: uv's, poetry's, pipenv's, as projects moved on.
         locked = sorted((name for name in ranks if ranks[name] == LOCKED), reverse=True)
-        others = sorted((n for n in ranks if NOT_DECLARED < ranks[n] < LOCKED), key=lambda n: (-ranks[n], n))
+        others = sorted(
+            (n for n in ranks if NOT_DECLARED < ranks[n] < LOCKED), key=lambda n: (-ranks[n], n)
+        )
         for name in (*locked, *others):
             family = loaded[name].FAMILY
             held = best.setdefault(family, name)

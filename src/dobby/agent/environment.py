@@ -227,7 +227,9 @@ def _set_up(
     if inside is None:
         steps.run(variables.shell_argv(request.setup, env), cwd, {**env, **values})
     else:
-        argv, env = containers.in_container(inside, run, request, request.setup, steps.env, values, settings)
+        argv, env = containers.in_container(
+            inside, run, request, request.setup, steps.env, values, settings
+        )
         steps.run(argv, cwd, env, shown=request.setup)
     if request.setup_key:
         durable.make_dirs(where)
