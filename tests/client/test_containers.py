@@ -96,7 +96,7 @@ def test_a_host_without_an_engine_says_so(client: Client, host: Host, podman: Po
     assert row["cause"]["tail"].startswith("the host has neither podman nor docker in PATH")
 
 
-DEAF = [("local", "carried"), ("ssh", "orphaned"), ("ssh", "engine"), ("local", "engine")]
+DEAF = [("local", "carried"), ("ssh", "orphaned"), ("ssh", "engine")]
 
 
 def started(client: Client, host: Host, command: str) -> Carried:
