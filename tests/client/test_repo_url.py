@@ -16,7 +16,7 @@ from tests.client.test_bad_input import Watching
 
 import dobby
 from dobby import Client
-from dobby.snapshot.urls import split_login
+from dobby.core.urls import split_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,15 +111,6 @@ def test_what_cannot_be_fetched_is_said_in_gits_words(
     with pytest.raises(dobby.DobbyError, match=what) as failed:
         launch(outside, host, "true", revision=revision, repo=url or f"file://{bare}")
     assert "from a checkout, dobby sends the commits itself" in failed.value.hint
-
-
-def test_submodules_are_said_not_to_travel(outside: Client, bare: Path, host: Host, repo: Repo) -> None:
-    repo.commit("modules", {".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ../x\n'})
-    _push(repo, bare)
-    said: list[str] = []
-    client = Client(cwd=outside._cwd, say=said.append)
-    finished(client, host, "true", revision="main", repo=f"file://{bare}")
-    assert any("submodules do not travel with --repo" in sentence for sentence in said)
 
 
 def test_a_working_tree_has_no_url(outside: Client) -> None:

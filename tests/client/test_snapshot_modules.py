@@ -12,8 +12,8 @@ from tests.client.snapshots import files, take
 from tests.gitrepo import Repo
 
 from dobby import snapshot
+from dobby.core import urls
 from dobby.core.errors import UsageError
-from dobby.snapshot import urls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,15 +84,26 @@ def test_one_that_is_not_initialised_is_named(family: Family, revision: str) -> 
     family.outer.git("submodule", "deinit", "-q", "-f", "libs/inner")
     subprocess.run(["rm", "-rf", f"{family.outer.path}/.git/modules"], check=True)
     taken = take(family.outer, revision)
-    assert taken.modules == ()
+    (module,) = modules(taken).values()
+    assert (module.fetch, module.commit) == (True, family.inner.head)
+    assert module.url == f"file://{os.path.dirname(family.outer.path)}/inner"
     (notice,) = taken.notices
-    assert "libs/inner" in notice
-    assert "git submodule update --init" in notice
+    assert "the host fetches the submodule libs/inner from file:///" in notice
+
+
+def test_one_that_is_left_out(family: Family) -> None:
+    family.outer.git("submodule", "deinit", "-q", "-f", "libs/inner")
+    subprocess.run(["rm", "-rf", f"{family.outer.path}/.git/modules"], check=True)
+    family.outer.git("config", "submodule.libs/inner.update", "none")
+    taken = take(family.outer)
+    assert (taken.modules, taken.notices) == ((), ())
 
 
 def test_a_nested_one_that_is_not_initialised_is_named(family: Family) -> None:
     taken = take(family.outer)
-    assert list(modules(taken)) == ["libs/inner"]
+    inner, innermost = modules(taken).values()
+    assert (inner.fetch, innermost.fetch) == (False, True)
+    assert innermost.path == "libs/inner/deep/innermost"
     (notice,) = taken.notices
     assert "libs/inner/deep/innermost" in notice
 
@@ -107,16 +118,72 @@ def test_a_working_tree_records_where_a_submodule_stands(family: Family) -> None
     assert taken.notices == ()
 
 
-@pytest.mark.parametrize("change", ["modified", "untracked"])
-def test_uncommitted_changes_in_a_submodule_are_said(family: Family, change: str) -> None:
+@pytest.mark.parametrize("change", ["modified", "staged", "untracked"])
+def test_uncommitted_changes_in_a_submodule_travel(family: Family, change: str) -> None:
     family.initialise()
     family.outer.git("config", "submodule.libs/inner.ignore", "all")
-    family.here.write("b.txt" if change == "modified" else "new.txt", "changed\n")
+    name = "new.txt" if change == "untracked" else "b.txt"
+    family.here.write(name, "changed\n")
+    if change == "staged":
+        family.here.git("add", "b.txt")
+    before = _state(family)
     taken = take(family.outer)
-    assert taken.commit == family.outer.head
+    inner, innermost = taken.modules
+    assert inner.module.commit != family.inner.head
+    assert innermost.module.commit == family.innermost.head
+    assert files(family.outer, taken)["libs/inner"] == ("160000", inner.module.commit.encode())
+    assert _show(inner, name) == b"changed\n"
     (notice,) = taken.notices
-    assert "libs/inner" in notice
-    assert "do not travel" in notice
+    assert "libs/inner travels with its uncommitted changes" in notice
+    assert take(family.outer).commit == taken.commit
+    assert _state(family) == before, "no ref, index or object of the user's is written"
+    assert take(family.outer, "main").modules[0].module.commit == family.inner.head
+
+
+def test_changes_two_levels_down_travel(family: Family) -> None:
+    family.initialise()
+    family.here.git("config", "submodule.odd name.ignore", "all")
+    family.here.write("deep/innermost/c.txt", "changed\n")
+    inner, innermost = take(family.outer).modules
+    assert _show(innermost, "c.txt") == b"changed\n"
+    listed = subprocess.run(
+        ["git", f"--git-dir={inner.git_dir}", "ls-tree", inner.module.commit, "deep/innermost"],
+        env=_reading(inner),
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    assert innermost.module.commit.encode() in listed
+
+
+def test_the_callers_own_git_variables_do_not_reach_a_submodule(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook, where git sets GIT_DIR."""
+    family.initialise()
+    family.here.write("b.txt", "changed\n")
+    wanted = take(family.outer).commit
+    monkeypatch.setenv("GIT_DIR", f"{family.outer.path}/.git")
+    monkeypatch.setenv("GIT_INDEX_FILE", f"{family.outer.path}/.git/index")
+    assert take(family.outer).commit == wanted
+
+
+def _reading(source: snapshot.ModuleSource) -> dict[str, str]:
+    return {**os.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(source.objects)}
+
+
+def _show(source: snapshot.ModuleSource, name: str) -> bytes:
+    argv = ["git", f"--git-dir={source.git_dir}", "cat-file", "blob", f"{source.module.commit}:{name}"]
+    return subprocess.run(argv, env=_reading(source), stdout=subprocess.PIPE, check=True).stdout
+
+
+def _state(family: Family) -> dict[str, bytes]:
+    """Every file of every git directory."""
+    found = {}
+    for folder, _, names in os.walk(f"{family.outer.path}/.git"):
+        for name in names:
+            with open(f"{folder}/{name}", "rb") as file:
+                found[f"{folder}/{name}"] = file.read()
+    return found
 
 
 def test_a_branch_whose_submodule_lies_elsewhere(family: Family) -> None:
@@ -138,15 +205,22 @@ def test_a_commit_that_the_submodule_lacks_is_named(family: Family) -> None:
     taken = take(family.outer, "main")
     (notice,) = taken.notices
     assert "1111111111 is not here" in notice
-    assert taken.modules == ()
+    (module,) = modules(taken).values()
+    assert module.fetch
 
 
-def test_a_shallow_one_is_named(family: Family) -> None:
-    (git_dir,) = (source.git_dir for source in take(family.outer).modules)
-    with open(f"{git_dir}/shallow", "w") as file:
-        file.write(family.inner.git("rev-list", "--max-parents=0", "HEAD") + "\n")
-    (notice,) = take(family.outer).notices
-    assert "shallow" in notice
+@pytest.mark.parametrize("kind", ["shallow", "partial"])
+def test_one_whose_history_is_not_whole_travels_as_it_is(family: Family, kind: str) -> None:
+    family.initialise()
+    source = take(family.outer).modules[0]
+    assert not source.cut
+    if kind == "shallow":
+        with open(f"{source.git_dir}/shallow", "w") as file:
+            file.write(family.inner.head + "\n")
+    else:
+        family.here.git("config", "remote.origin.promisor", "true")
+    cut = take(family.outer).modules[0]
+    assert (cut.cut, cut.module) == (True, source.module)
 
 
 def test_in_a_linked_worktree(family: Family, tmp_path: Path) -> None:
@@ -154,8 +228,7 @@ def test_in_a_linked_worktree(family: Family, tmp_path: Path) -> None:
     family.outer.git("worktree", "add", "-q", "-b", "side", linked)
     subprocess.run(["git", "submodule", "update", "--init", "-q"], cwd=linked, check=True)
     taken = snapshot.take(snapshot.open_checkout(linked), ".", untracked_limit_bytes=1)
-    (source,) = taken.modules
-    assert "/worktrees/linked/modules/" in source.git_dir
+    assert "/worktrees/linked/modules/" in taken.modules[0].git_dir
 
 
 def test_foreign_filters_in_a_submodule_are_refused(family: Family) -> None:
@@ -229,7 +302,7 @@ class TestHostile:
         (tmp_path / "more").write_text('[submodule "x"]\n\tpath = ../x\n\turl = https://example.org/x\n')
         with open(f"{family.outer.path}/.gitmodules", "a") as file:
             file.write(f"[include]\n\tpath = {tmp_path}/more\n")
-        assert list(modules(take(family.outer))) == ["libs/inner"]
+        assert [name for name in modules(take(family.outer)) if "deep" not in name] == ["libs/inner"]
 
     def test_user_info_does_not_travel(self, family: Family) -> None:
         self.gitmodules(family, "libs/inner", "libs/inner", "https://me:canary@example.org/inner")

@@ -13,8 +13,8 @@ from tests.client.snapshots import contents, git_with, take
 from tests.client.test_snapshot_worktree import hashes
 
 from dobby import snapshot
+from dobby.core import urls
 from dobby.core.errors import UsageError
-from dobby.snapshot import urls
 
 if TYPE_CHECKING:
     from pathlib import Path

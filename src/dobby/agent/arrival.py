@@ -37,6 +37,8 @@ def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) 
         _receive(project.cache, "", [request.commit, *sorted(missing_tags)], env, call)
     objects.pin(project.cache, job.label, request.commit)
     for module in request.modules:
+        if module.fetch:
+            continue  # not the caller's to send: see module_fetch
         cache = project.module_cache(module.name)
         durable.make_dirs(os.path.dirname(cache))
         objects.ensure_cache(cache, request.object_format, env)
@@ -64,16 +66,19 @@ def _unchecked_tags(project: layout.Project, request: Request) -> list[str]:
 
 def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], call: Call) -> None:
     """Ask for `want`, answer which commits are here already as long as the caller asks, then
-    take the pack. The caller's frames: {"check": [ids]}, {"pack": true} and then the pack as
-    frames up to an empty one, or {"error": message}."""
+    take the pack. The caller's frames: {"check": [ids]}, {"pack": true, "shallow": [ids]
+    that come without their history} and then the pack as frames up to an empty one, or
+    {"error": message}."""
     known = objects.tips(cache, env)
+    cut = objects.shallow(cache)
     while True:
-        question = {"repository": repository, "want": want, "have": known}
+        question = {"repository": repository, "want": want, "have": known, "shallow": cut}
         call.wire.reply_json(protocol.ASK, question)
         answer = json.loads(call.wire.read_frame())
         if "error" in answer:
             raise DobbyError(str(answer["error"]))
         if "pack" in answer:
+            objects.mark_shallow(cache, [str(id) for id in answer["shallow"]])
             objects.receive(cache, call.wire.read_frames(), env)
             break
         known = objects.existing(cache, [str(id) for id in answer["check"]], env)

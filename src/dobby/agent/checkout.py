@@ -106,6 +106,18 @@ class Checkout:
             made=head not in (note.commit, self.wanted.commit),
         )
 
+    def check_modules(self, commits: dict[bytes, str]) -> None:
+        """Raises ValueError where a submodule (path from `rel`) is not the one that the commit
+        records, StepFailed."""
+        recorded = self._tree.recorded(self.wanted.commit, commits) if commits else {}
+        for path, commit in commits.items():
+            if recorded.get(path) != commit:
+                found = recorded.get(path, "none")[:10]
+                raise ValueError(
+                    f"submodule {os.fsdecode(trees.join(self.rel, path))} was sent at {commit[:10]},"
+                    f" but the commit records {found}"
+                )
+
     # --- what differs, out of the way ---
 
     def _clear(self, head: str, left: Left, kept: Kept) -> Cleared:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 NOTE = b"dobby"
 # What else stands there is a job's (hooks, info/attributes, a rebase under way, a commondir
 # that makes git read its config elsewhere …) and moves to left/.
-_OURS = (b"HEAD", b"config", b"index", b"packed-refs", b"refs", b"objects", b"modules", NOTE)
+_OURS = (b"HEAD", b"config", b"index", b"packed-refs", b"refs", b"objects", b"modules", b"shallow", NOTE)
 _JOBS_MAY_STAY = (b"lfs", b"description", b"branches")
 _DIRS = (b"objects", b"objects/info", b"objects/pack", b"refs")
-_FILES = (b"HEAD", b"config", b"index", b"packed-refs", b"objects/info/alternates", NOTE)
+_FILES = (b"HEAD", b"config", b"index", b"packed-refs", b"objects/info/alternates", b"shallow", NOTE)
 # Settings under which git would have written or compared files otherwise than we do.
 _TELLING = (b"crlf", b"eol", b"attributesfile", b"filemode", b"symlinks", b"stat", b"ctime", b"include")
 
@@ -41,6 +41,7 @@ class Broken(Exception):
 class Wanted(Record):
     """How a checkout is to stand. `branch` "" is a detached head; `tags` [name, id] pairs,
     some of which may not be there; `objects` the directory that objects are borrowed from;
+    `shallow` those of its commits that came without their history;
     `worktree` the relative path from the git directory to a submodule's files (b"" for the
     sandbox's own); `modules` [name, url] pairs of the submodules directly inside."""
 
@@ -50,6 +51,7 @@ class Wanted(Record):
     object_format: str
     origin: str
     tags: tuple[tuple[str, str], ...] = ()
+    shallow: tuple[str, ...] = ()
     worktree: bytes = b""
     modules: tuple[tuple[str, str], ...] = ()
 
@@ -137,6 +139,18 @@ def make(git_dir: bytes, wanted: Wanted) -> None:
         os.mkdir(git_dir + b"/" + name)
     write(git_dir + b"/config", config_of(wanted))
     write(git_dir + b"/objects/info/alternates", alternates_of(wanted))
+    _cut(git_dir, wanted)
+
+
+def _cut(git_dir: bytes, wanted: Wanted) -> None:
+    """Its `shallow` file is the cache's: alternates do not bring that along."""
+    path, text = git_dir + b"/shallow", _bytes("".join(f"{id}\n" for id in wanted.shallow))
+    if read(path) == text:
+        return
+    if text:
+        write(path, text)
+    else:
+        os.unlink(path)
 
 
 # --- putting right what a job may have changed -------------------------------------------
@@ -163,6 +177,7 @@ def restore(git_dir: bytes, rel: bytes, wanted: Wanted, left: Left) -> bool:
         write(git_dir + b"/config", config_of(wanted))
     if read(git_dir + b"/objects/info/alternates") != alternates_of(wanted):
         write(git_dir + b"/objects/info/alternates", alternates_of(wanted))
+    _cut(git_dir, wanted)
     return suspect
 
 

@@ -259,6 +259,29 @@ def _take_in(source: str, pack_dir: str) -> None:
     durable.sync_dir(pack_dir)
 
 
+# --- shallow ones ---------------------------------------------------------------------------
+
+
+def shallow(cache: str) -> list[str]:
+    """Commits that arrived without their history (gitrepository-layout(5), "shallow"): a
+    submodule's, from a shallow or partial clone."""
+    return (durable.read(f"{cache}/shallow") or b"").decode("ascii").split()
+
+
+def mark_shallow(cache: str, ids: list[str]) -> None:
+    """These come without their history. Said before they are there: a commit whose parents are
+    missing unsaid would make every walk fail. Where the history is there too, it is only hidden."""
+    if not ids:
+        return
+    lock = os.open(cache, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        marked = dict.fromkeys([*shallow(cache), *map(check_commit, ids)])
+        durable.replace(f"{cache}/shallow", "".join(f"{id}\n" for id in marked).encode("ascii"))
+    finally:
+        os.close(lock)
+
+
 # --- pinning -----------------------------------------------------------------------------
 
 

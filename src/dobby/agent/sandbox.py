@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import lodged, objects, trees
+from dobby.agent import lodged, module_fetch, objects, trees
 from dobby.agent.checkout import Checkout
 from dobby.agent.collecting import collect
 from dobby.agent.gitdir import Broken, Wanted
@@ -34,8 +34,9 @@ def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) 
     label's lock. Returns what was done, for the log: "new", "unchanged", "moved 3 files to
     left/", "1a2b3c4 -> 5d6e7f8". Raises StepFailed."""
     try:
+        whole = module_fetch.complete(run.job.of_project, request, steps)
         lodged.park(run.job)
-        return _Sandbox(run, request, previous_run, steps).prepare()
+        return _Sandbox(run, whole, previous_run, steps).prepare_exactly()
     except OSError as error:
         raise steps.fail(f"{os.fsdecode(error.filename or run.job.sandbox)}: {error.strerror}") from None
     except (DobbyError, ValueError) as error:
@@ -53,6 +54,20 @@ class _Sandbox:
         self._left = Left(self._top, os.fsencode(_left_dir(run, previous_run)))
         self._kept = Kept(self._top, request.keep)
         self._places = place_modules(request.modules)
+
+    def prepare_exactly(self) -> str:
+        """`prepare`, and what the request says of submodules is what the commits record."""
+        done = self.prepare()
+        if self._places:
+            self._own(self._top).check_modules(self._commits(None))
+            for place in self._places:
+                self._module(self._top, place).check_modules(self._commits(place))
+        return done
+
+    def _commits(self, parent: Place | None) -> dict[bytes, str]:
+        """Path, from the parent's own top, -> commit of the submodules directly inside."""
+        cut = len(parent.path) + 1 if parent else 0
+        return {p.path[cut:]: p.module.commit for p in self._places if p.parent is parent}
 
     def prepare(self) -> str:
         self._pin()
@@ -136,10 +151,12 @@ class _Sandbox:
         return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags)
 
     def _module(self, top: bytes, place: Place) -> Checkout:
+        cache = self._run.job.of_project.module_cache(place.module.name)
         wanted = Wanted(
             commit=place.module.commit,
             branch="",
-            objects=f"{self._run.job.of_project.module_cache(place.module.name)}/objects",
+            objects=f"{cache}/objects",
+            shallow=tuple(objects.shallow(cache)),
             object_format=self._request.object_format,
             origin=place.module.url,
             worktree=place.way_back,

@@ -103,6 +103,13 @@ class Worktree:
         entries = (entry.partition(b"\t") for entry in out.split(b"\0"))
         return frozenset(path for what, _, path in entries if what.startswith(b"160000 "))
 
+    def recorded(self, commit: str, links: Iterable[bytes]) -> dict[bytes, str]:
+        """path -> id of those of `links` that are gitlinks of the commit."""
+        argv = [*self._argv("ls-tree", "-z", commit, "--"), *map(os.fsdecode, links)]
+        out = self._steps.capture(argv, os.fsdecode(self.files), self._env)
+        entries = (entry.partition(b"\t") for entry in out.split(b"\0"))
+        return {path: what[14:].decode() for what, _, path in entries if what.startswith(b"160000 commit ")}
+
     def names(self, commit: str) -> frozenset[bytes]:
         """Every path that the commit tracks, files and submodules."""
         argv = self._argv("ls-tree", "-r", "-z", "--name-only", commit)

@@ -186,7 +186,7 @@ def compose(
     environ: Mapping[str, str],
 ) -> Asked:
     """The request of `run`. Raises UsageError."""
-    from dobby.snapshot.urls import split_login
+    from dobby.core.urls import split_login
 
     words = [*(n for n in options.forward_env if n not in given.file_values), *given.words]
     values, variables = forwarded(words, given.file_values, environ)

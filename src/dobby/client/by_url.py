@@ -27,7 +27,7 @@ def source_by_url(
     """What `revision` of `url` is. `project` is its name where that is known; else it is found,
     which a setting of the revision itself may decide. A login within an http URL goes to the
     host beside it, and is stored nowhere. Raises UsageError before any connection, DobbyError."""
-    from dobby.snapshot import urls
+    from dobby.core import urls
 
     if revision == ".":
         raise UsageError("`.` is a working tree, and --repo has none", "name a branch, tag or commit")

@@ -39,9 +39,9 @@ class Sender:
         self, checkout: Checkout, snapshot: Snapshot, progress: Callable[[str, int, int | None], None]
     ) -> None:
         self._progress = progress
-        self._sources = {"": (checkout.git_dir, snapshot.objects)}
+        self._sources = {"": (checkout.git_dir, snapshot.objects, False)}
         for source in snapshot.modules:
-            self._sources[source.module.name] = (source.git_dir, source.objects)
+            self._sources[source.module.name] = (source.git_dir, source.objects, source.cut)
         self._asked: set[str] = set()
         self._have: dict[str, set[str]] = {}
         self.sent_bytes = 0
@@ -50,7 +50,7 @@ class Sender:
         """Frames that answer one question (`protocol.ASK`)."""
         question = json.loads(payload)
         name, want = question["repository"], question["want"]
-        git_dir, objects = self._sources[name]
+        git_dir, objects, cut = self._sources[name]
         have = self._have[name] = self._have.get(name, set()) | snap.known(
             git_dir, objects, question["have"]
         )
@@ -60,16 +60,17 @@ class Sender:
             ids = snap.recent(git_dir, objects, want[0])
             yield protocol.frame(json.dumps({"check": ids}).encode())
             return
-        yield protocol.frame(json.dumps({"pack": True}).encode())
-        yield from self._pack(git_dir, objects, want, sorted(have))
+        yield protocol.frame(json.dumps({"pack": True, "shallow": want if cut else []}).encode())
+        shallow = [*(want if cut else ()), *have.intersection(question["shallow"])]
+        yield from self._pack(git_dir, objects, want, sorted(have), shallow)
 
     def _is_near(self, git_dir: str, objects: tuple[str, ...], commit: str, have: set[str]) -> bool:
         return bool(have) and snap.distance(git_dir, objects, commit, have, NEAR) < NEAR
 
     def _pack(
-        self, git_dir: str, objects: tuple[str, ...], want: list[str], have: list[str]
+        self, git_dir: str, objects: tuple[str, ...], want: list[str], have: list[str], shallow: list[str]
     ) -> Iterator[bytes]:
-        with snap.pack(git_dir, objects, want, have) as process:
+        with snap.pack(git_dir, objects, want, have, shallow) as process:
             assert process.stdout is not None  # noqa: S101 - they are pipes
             assert process.stderr is not None  # noqa: S101
             while data := process.stdout.read(CHUNK):

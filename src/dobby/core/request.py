@@ -27,12 +27,14 @@ _NOT_ASKED_FOR = (
 
 class Module(Record):
     """A submodule to check out: `path` and `name` as in .gitmodules (a nested one's are
-    joined by "/" to its parent's), `url` without user info, `commit` as recorded."""
+    joined by "/" to its parent's), `url` without a login, `commit` as recorded. With `fetch` the
+    laptop does not have it: the host fetches it from `url`, and all that it holds in turn."""
 
     path: str
     name: str
     url: str
     commit: str
+    fetch: bool = False
 
 
 class Request(Record):

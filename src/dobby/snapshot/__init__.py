@@ -3,12 +3,13 @@
     checkout     the repository that the caller stands in
     revisions    branch, tag, commit -> commit, fetched where only origin has it
     worktree     what stands in the working tree; own_index makes a tree of it
+    dirty        submodules that have changes of their own
     filters      files that would not arrive as they are seen here
     modules      submodules, checked
     take         all of these together: a Snapshot
     history      roots, tags, likely bases
     objects      reading, asking, packing
-    commits, store, urls, cache, git: what these stand on
+    commits, store, cache, git: what these stand on
 
 Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or object.
 """

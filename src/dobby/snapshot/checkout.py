@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from dobby.core import urls
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.record import Record
-from dobby.snapshot import git, urls
+from dobby.snapshot import git
 
 _SETTINGS = (
     r"^(remote\..*\.(url|promisor)|url\..*\.insteadof|extensions\.partialclone|core\.attributesfile"
-    r"|filter\..*\.(clean|smudge|process)|submodule\..*\.url|user\.email)$"
+    r"|filter\..*\.(clean|smudge|process)|submodule\..*\.(url|update)|user\.email)$"
 )
 _QUESTIONS = (
     ("--show-object-format",),
@@ -53,15 +54,24 @@ class Checkout(Record):
 
 def open_checkout(cwd: str) -> Checkout:
     """The checkout around `cwd`. Raises UsageError where there is none."""
-    asked = git.start(None, "rev-parse", *(word for q in _QUESTIONS for word in q), cwd=cwd)
-    settings = start_config(None, cwd)
+    return _open(None, cwd)
+
+
+def open_module(git_dir: str, top: str) -> Checkout:
+    """The checkout of a submodule, whatever the caller's GIT_DIR and the like say."""
+    return _open(git.Place(git_dir=git_dir, top=top), top)
+
+
+def _open(place: git.Place | None, cwd: str) -> Checkout:
+    asked = git.start(place, "rev-parse", *(word for q in _QUESTIONS for word in q), cwd=cwd)
+    settings = start_config(place, cwd)
     out, said = asked.communicate()
     config = finish_config(settings)
     lines = os.fsdecode(out).split("\n")[:-1]
     if asked.returncode:
         raise _no_checkout(cwd, lines, os.fsdecode(said))
     if len(lines) != len(_QUESTIONS):  # a newline in a path: one question each
-        lines = [os.fsdecode(git.run(None, "rev-parse", *q, cwd=cwd))[:-1] for q in _QUESTIONS]
+        lines = [os.fsdecode(git.run(place, "rev-parse", *q, cwd=cwd))[:-1] for q in _QUESTIONS]
     form, shallow, _, top, git_dir, common, prefix, index, objects = lines
     if form not in ("sha1", "sha256"):
         raise DobbyError("this laptop's git is too old", "install git 2.25 or newer")
@@ -77,7 +87,7 @@ def open_checkout(cwd: str) -> Checkout:
         branch=_branch(git_dir),
         origin=origin_of(config),
         index=os.path.abspath(os.path.join(cwd, index)),
-        objects=_added_objects(common, os.path.realpath(os.path.join(cwd, objects))),
+        objects=() if place else _added_objects(common, os.path.realpath(os.path.join(cwd, objects))),
         config=config,
     )
 
@@ -144,6 +154,15 @@ def is_partial(config: tuple[tuple[str, str], ...]) -> bool:
 
 def origin_of(config: tuple[tuple[str, str], ...]) -> str:
     """origin's URL as fetched from, without user info; "" where there is none."""
-    found = [value for key, value in config if key == "remote.origin.url"]
-    rules = [(k[4:-10], v) for k, v in config if k.startswith("url.") and k.endswith(".insteadof")]
-    return urls.without_user_info(urls.instead_of(found[0], rules)) if found else ""
+    found = own_url(config)
+    return urls.without_user_info(urls.instead_of(found, rules_of(config))) if found else ""
+
+
+def own_url(config: tuple[tuple[str, str], ...]) -> str:
+    """origin's URL as written; "" where there is none."""
+    return next((value for key, value in config if key == "remote.origin.url"), "")
+
+
+def rules_of(config: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    """(base, prefix) of each url.<base>.insteadOf."""
+    return [(k[4:-10], v) for k, v in config if k.startswith("url.") and k.endswith(".insteadof")]

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import os
 
+from dobby.core import gitmodules, urls
 from dobby.core.errors import UsageError
+from dobby.core.gitmodules import joined
 from dobby.core.names import shown
 from dobby.core.record import Record
-from dobby.core.request import Module, check_inside
-from dobby.snapshot import filters, git, urls
-from dobby.snapshot.checkout import finish_config, is_partial, start_config
+from dobby.core.request import Module
+from dobby.snapshot import filters, git, store
+from dobby.snapshot.checkout import finish_config, is_partial, own_url, rules_of, start_config
 from dobby.snapshot.objects import known
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from dobby.core.gitmodules import Recorded
     from dobby.snapshot.checkout import Checkout
+
+LEFT_OUT = "none"  # gitmodules(5), submodule.<name>.update
 
 
 class ModuleSource(Record):
-    """A submodule that travels, and the git directory on this laptop that has its commit."""
+    """A submodule, the git directory on this laptop that has its commit ("" where the host is to
+    fetch it), and further object directories. A `cut` one is a shallow or partial clone: its
+    commit travels as it is, without the history."""
 
     module: Module
     git_dir: str
     objects: tuple[str, ...] = ()
+    cut: bool = False
 
 
 class Parent(Record):
@@ -40,53 +46,70 @@ class Parent(Record):
     name: str = ""
 
 
+class Located(Record):
+    """A git directory that has a submodule's commit."""
+
+    place: git.Place
+    cut: bool
+
+
 def sources(
     checkout: Checkout, place: git.Place, commit: str, force: bool
 ) -> tuple[list[ModuleSource], list[str]]:
-    """The submodules of `commit`, parents first, and a sentence for each that cannot travel.
+    """The submodules of `commit`, parents first, and a sentence for each that the host fetches.
 
     Raises UsageError for names, paths and URLs that must not reach a host."""
     parent = Parent(
         place=place,
         top=checkout.top,
         commit=commit,
-        origin=_own_url(checkout.config) or checkout.top,
+        origin=_base(own_url(checkout.config), checkout.top),
         config=checkout.config,
     )
     return _sources(checkout, parent, force)
 
 
-def _own_url(config: tuple[tuple[str, str], ...]) -> str:
-    return next((value for key, value in config if key == "remote.origin.url"), "")
+def _base(url: str, top: str) -> str:
+    """What relative URLs are resolved against: origin's own, without one the checkout; a path is
+    made absolute, for on the host it would be relative to something else."""
+    return url if urls.is_elsewhere(url) else os.path.normpath(os.path.join(top, url))
 
 
 def _sources(checkout: Checkout, parent: Parent, force: bool) -> tuple[list[ModuleSource], list[str]]:
     found: list[ModuleSource] = []
     notices: list[str] = []
-    commits = _gitlinks(parent)
-    for name, path, url in _named(parent) if commits else ():
-        commit = commits.get(path)
-        if commit is None:
-            continue
-        place, whole = _locate(checkout, parent, name, path, commit), _joined(parent.path, path)
-        if isinstance(place, str):
-            notices.append(f"the submodule {shown(whole)} does not travel: {place}")
-            continue
-        if not force:
-            filters.check_commit(checkout, place, commit, f"{whole}/")
+    for recorded in _recorded(parent):
+        whole = joined(parent.path, recorded.path)
+        located = _locate(checkout, parent, recorded)
+        url = _url(parent, recorded)
         module = Module(
-            path=whole, name=_joined(parent.name, name), url=urls.without_user_info(url), commit=commit
+            path=whole,
+            name=joined(parent.name, recorded.name),
+            url=urls.split_login(url)[0],
+            commit=recorded.commit,
+            fetch=isinstance(located, str),
         )
-        found.append(ModuleSource(module=module, git_dir=place.git_dir))
-        if git.run(place, "ls-tree", commit, "--", ".gitmodules"):
+        if isinstance(located, str):
+            if _update(parent, recorded) != LEFT_OUT:
+                away = urls.without_user_info(url)
+                notices.append(f"the host fetches the submodule {shown(whole)} from {away}: {located}")
+                found.append(ModuleSource(module=module, git_dir=""))
+            continue
+        place = located.place
+        if not force:
+            filters.check_commit(checkout, place, recorded.commit, f"{whole}/")
+        found.append(
+            ModuleSource(module=module, git_dir=place.git_dir, objects=place.objects, cut=located.cut)
+        )
+        if git.run(place, "ls-tree", recorded.commit, "--", ".gitmodules"):
             inner = Parent(
                 place=place,
                 top=place.top,
-                commit=commit,
+                commit=recorded.commit,
                 origin=url,
                 config=finish_config(start_config(place)),
                 path=whole,
-                name=_joined(parent.name, name),
+                name=module.name,
             )
             more, said = _sources(checkout, inner, force)
             found += more
@@ -94,91 +117,72 @@ def _sources(checkout: Checkout, parent: Parent, force: bool) -> tuple[list[Modu
     return found, notices
 
 
-def _joined(front: str, name: str) -> str:
-    return f"{front}/{name}" if front else name
-
-
-def _gitlinks(parent: Parent) -> dict[str, str]:
-    """path -> commit of every gitlink; none where there is no .gitmodules to explain them.
-    Raises UsageError where that is no plain file."""
-    out = os.fsdecode(git.run(parent.place, "ls-tree", "-r", "-z", "--full-tree", parent.commit))
-    links, explained = {}, False
-    for entry in out.split("\0")[:-1]:
-        front, _, path = entry.partition("\t")
-        mode, _, id = front.split(" ")
-        if mode == "160000":
-            links[path] = id
-        elif path == ".gitmodules":
-            explained = True
-            if not mode.startswith("100"):
-                raise UsageError(f"{_joined(parent.path, path)} is a symlink, which git does not follow")
-    return links if explained else {}
-
-
-def _named(parent: Parent) -> Iterable[tuple[str, str, str]]:
-    """(name, path, URL) of each submodule, checked; the URL as this laptop resolved it."""
-    file = _joined(parent.path, ".gitmodules")
+def _recorded(parent: Parent) -> list[Recorded]:
+    tree = ("ls-tree", "-r", "-z", "--full-tree", parent.commit)
+    links = gitmodules.parse_gitlinks(os.fsdecode(git.run(parent.place, *tree)), parent.path)
+    if not links:
+        return []
     blob = f"--blob={parent.commit}:.gitmodules"
     try:
         out = os.fsdecode(git.run(parent.place, "config", "-z", "--no-includes", "--list", blob))
     except git.GitFailed as error:
+        file = joined(parent.path, ".gitmodules")
         raise UsageError(f"{file} cannot be read: {git.last_words(error.said)}") from None
-    entries: dict[str, dict[str, str]] = {}
-    for entry in out.split("\0")[:-1]:
-        key, _, value = entry.partition("\n")
-        section, _, rest = key.partition(".")
-        name, dot, variable = rest.rpartition(".")
-        if section == "submodule" and dot:
-            entries.setdefault(name, {})[variable] = value
-    chosen = dict(parent.config)
-    for name, fields in entries.items():
-        if "path" not in fields:
-            continue
-        what = f"submodule {shown(name)} of {file}"
-        path = _check_path(fields["path"].rstrip("/"), f"the path of {what}")
-        _check_path(name, f"the name of {what}")
-        given = urls.check_ordinary(fields.get("url", "./"), what)
-        url = chosen.get(f"submodule.{name}.url") or urls.resolve(parent.origin, given)
-        yield name, path, urls.check_ordinary(url, what)
+    return list(gitmodules.recorded(out, links, parent.path))
 
 
-def _check_path(path: str, what: str) -> str:
-    """`path` itself. Raises UsageError for what leaves the checkout or enters a .git."""
-    check_inside(path, what)
-    parts = path.split("/")
-    if "" in parts or path.startswith("-") or any(part.lower() in (".", ".git", "git~1") for part in parts):
-        raise UsageError(f"{what} is {shown(path)}, which is not allowed")
-    return path
+def _url(parent: Parent, recorded: Recorded) -> str:
+    """The URL as this laptop resolved it. A name of the laptop's own (`gh:team/x`) means
+    nothing on a host; what is a URL already is not rewritten for the laptop's access."""
+    own = dict(parent.config).get(f"submodule.{recorded.name}.url")
+    url = own or urls.resolve(parent.origin, recorded.url)
+    if not urls.has_scheme(url):
+        url = urls.instead_of(url, rules_of(parent.config))
+    file = joined(parent.path, ".gitmodules")
+    return urls.check_ordinary(url, f"submodule {shown(recorded.name)} of {file}")
 
 
-def _locate(checkout: Checkout, parent: Parent, name: str, path: str, commit: str) -> git.Place | str:
-    """Where this laptop has `commit` of the submodule; else why it cannot travel."""
+def _update(parent: Parent, recorded: Recorded) -> str:
+    return dict(parent.config).get(f"submodule.{recorded.name}.update", recorded.update)
+
+
+def _locate(checkout: Checkout, parent: Parent, recorded: Recorded) -> Located | str:
+    """Where this laptop has the commit of the submodule; else why it does not."""
+    path, commit = recorded.path, recorded.commit
     candidates = []
     if parent.top and os.path.lexists(f"{parent.top}/{path}/.git"):
-        candidates.append((_git_dir(f"{parent.top}/{path}"), f"{parent.top}/{path}"))
+        candidates.append((git_dir_of(f"{parent.top}/{path}"), f"{parent.top}/{path}"))
     for base in dict.fromkeys(
         (parent.place.git_dir, checkout.common_dir if not parent.path else parent.place.git_dir)
     ):
-        candidates.append((f"{base}/modules/{name}", ""))
-    reason = f"it is not initialised here (git submodule update --init {path})"
+        candidates.append((f"{base}/modules/{recorded.name}", ""))
+    reason = "it is not initialised here"
     for git_dir, top in candidates:
         if not os.path.isfile(f"{git_dir}/HEAD") and not os.path.islink(f"{git_dir}/HEAD"):
             continue
-        if commit not in known(git_dir, (), [commit]):
-            reason = f"its commit {commit[:10]} is not here (git submodule update {path})"
-        elif os.path.exists(f"{git_dir}/shallow"):
-            reason = f"it is a shallow clone here (git -C {path} fetch --unshallow)"
-        elif is_partial(finish_config(start_config(git.Place(git_dir=git_dir)))):
-            reason = f"it is a partial clone here (git -C {path} fetch --refetch --no-filter)"
-        else:
-            return git.Place(git_dir=git_dir, top=top)
+        objects = store.beside(_common_dir(git_dir))
+        if commit not in known(git_dir, objects, [commit]):
+            reason = f"its commit {commit[:10]} is not here"
+            continue
+        place = git.Place(git_dir=git_dir, top=top, objects=objects)
+        cut = os.path.exists(f"{git_dir}/shallow") or is_partial(finish_config(start_config(place)))
+        return Located(place=place, cut=cut)
     return reason
 
 
-def _git_dir(top: str) -> str:
+def git_dir_of(top: str) -> str:
     """The git directory of the working tree `top` (gitrepository-layout(5), "gitfile")."""
     path = f"{top}/.git"
     if os.path.isfile(path):
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             path = os.path.join(top, file.read().removeprefix("gitdir:").strip())
     return os.path.realpath(path)
+
+
+def _common_dir(git_dir: str) -> str:
+    """Where a linked worktree keeps its objects; else `git_dir` itself."""
+    try:
+        with open(f"{git_dir}/commondir", encoding="utf-8", errors="surrogateescape") as file:
+            return os.path.realpath(os.path.join(git_dir, file.read().strip()))
+    except FileNotFoundError:
+        return os.path.realpath(git_dir)

@@ -87,10 +87,13 @@ def known(git_dir: str, objects: Iterable[str], ids: list[str]) -> set[str]:
     return set(out.decode().split("\n")) & set(ids)
 
 
-def pack(git_dir: str, objects: Iterable[str], want: list[str], have: list[str]) -> subprocess.Popen[bytes]:
+def pack(
+    git_dir: str, objects: Iterable[str], want: list[str], have: list[str], shallow: Iterable[str] = ()
+) -> subprocess.Popen[bytes]:
     """`git pack-objects`, started: its stdout is a thin pack of all that `want` (commits, tags)
-    reaches and `have` does not. Every id of `have` must be known here (`known`). The caller
-    reads stdout, then waits; stderr is a pipe with git's reason for a failure."""
+    reaches and `have` does not, where nothing is reached through a commit of `shallow`. Every id
+    of `have` must be known here (`known`). The caller reads stdout, then waits; stderr is a pipe
+    with git's reason for a failure."""
     process = git.start(
         git.Place(git_dir=git_dir, objects=tuple(objects)),
         *("pack-objects", "--thin", "--stdout", "--revs", "--delta-base-offset", "-q"),
@@ -98,7 +101,8 @@ def pack(git_dir: str, objects: Iterable[str], want: list[str], have: list[str])
     )
     assert process.stdin is not None  # noqa: S101 - for mypy
     try:
-        process.stdin.write("\n".join([*want, *(f"^{id}" for id in have), ""]).encode())
+        cuts = [f"--shallow {id}" for id in shallow]  # as git upload-pack says it
+        process.stdin.write("\n".join([*cuts, *want, *(f"^{id}" for id in have), ""]).encode())
         process.stdin.close()
     except BrokenPipeError:
         pass  # it has ended already: its exit code and stderr say why

@@ -16,7 +16,7 @@ from dobby.snapshot.worktree import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dobby.snapshot.checkout import Checkout
 
@@ -62,13 +62,16 @@ class OwnIndex:
             self.place, *_SETTINGS, "update-index", option, "-z", "--stdin", input=b"\0".join([*paths, b""])
         )
 
-    def write_tree(self, paths: list[bytes], gone: list[bytes]) -> str:
-        """The id of the tree with `paths` as they stand now, and without `gone`, which may
-        stand beyond what is a symlink now."""
+    def write_tree(self, paths: list[bytes], gone: list[bytes], links: Mapping[bytes, str]) -> str:
+        """The id of the tree with `paths` as they stand now, the submodules `links` at these
+        commits, and without `gone`, which may stand beyond what is a symlink now."""
         if gone:
             self._update("--force-remove", gone)
         if paths:
             self._add(paths)
+        if links:
+            lines = [b"160000 %s\t%s\0" % (id.encode(), path) for path, id in links.items()]
+            git.run(self.place, *_SETTINGS, "update-index", "-z", "--index-info", input=b"".join(lines))
         return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
 
     def _add(self, paths: list[bytes]) -> None:

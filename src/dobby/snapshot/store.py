@@ -23,24 +23,29 @@ def key(path: str) -> str:
     return sha256(os.fsencode(path)).hexdigest()[:32]
 
 
-def directory(checkout: Checkout) -> str:
+def directory(common_dir: str) -> str:
     """Where new objects of this repository go; it may not exist yet."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(cache):
         cache = os.path.expanduser("~/.cache")
-    return f"{cache}/dobby/objects/{key(checkout.common_dir)}"
+    return f"{cache}/dobby/objects/{key(common_dir)}"
+
+
+def beside(common_dir: str) -> tuple[str, ...]:
+    """Our own directory for this repository, where there is one."""
+    own = directory(common_dir)
+    return (own,) if os.path.isdir(own) else ()
 
 
 def existing(checkout: Checkout) -> tuple[str, ...]:
     """All object directories beside the repository's own that hold objects of it."""
-    own = directory(checkout)
-    return (*((own,) if os.path.isdir(own) else ()), *checkout.objects)
+    return (*beside(checkout.common_dir), *checkout.objects)
 
 
 def writing(checkout: Checkout) -> git.Place:
     """The place that writes into our own directory and reads the user's. Makes the directory.
     Raises DobbyError where that cannot be."""
-    own = directory(checkout)
+    own = directory(checkout.common_dir)
     try:
         os.makedirs(own, mode=0o700, exist_ok=True)
         trim(own)

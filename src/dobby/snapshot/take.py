@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
-from dobby.snapshot import commits, filters, modules, objects, revisions, store, worktree
+from dobby.snapshot import commits, dirty, filters, modules, objects, revisions, store, worktree
 from dobby.snapshot.own_index import OwnIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from dobby.snapshot.checkout import Checkout
 
@@ -92,6 +92,17 @@ def _parentless(checkout: Checkout, snapshot: Snapshot, commit: objects.Object) 
 
 
 def _working_tree(checkout: Checkout, limit_bytes: int, force: bool) -> Snapshot:
+    snapshot, head, has_modules = _standing(checkout, limit_bytes, force)
+    if head is not None:
+        snapshot = _parentless(checkout, snapshot, head)
+    return _with_modules(checkout, snapshot, force) if has_modules else snapshot
+
+
+def _standing(
+    checkout: Checkout, limit_bytes: int, force: bool
+) -> tuple[Snapshot, objects.Object | None, bool]:
+    """What stands in the working tree, submodules' changes included, but not what they are yet;
+    HEAD's commit where it is that; and whether there may be submodules."""
     with objects.Reader(checkout.place) as read:  # started first: it is ready when status is
         state = worktree.look(checkout)
         head = read.get(state.head) if state.head else None
@@ -101,7 +112,8 @@ def _working_tree(checkout: Checkout, limit_bytes: int, force: bool) -> Snapshot
     base = commits.parse_commit(head) if head is not None else None
     if base is None and not state.tracked and not state.untracked:
         raise UsageError(f"{checkout.top} has no commit and no files yet", "there is nothing to run")
-    tree, changed = _tree(checkout, state, base, force)
+    links, said = dirty.commits(checkout, state, lambda module: _standing(module, limit_bytes, force)[0])
+    tree, changed = _tree(checkout, state, base, force, links)
     snapshot = Snapshot(
         commit=base.id if base else "",
         tree=tree,
@@ -114,16 +126,11 @@ def _working_tree(checkout: Checkout, limit_bytes: int, force: bool) -> Snapshot
         untracked=len(state.untracked),
         untracked_bytes=state.untracked_bytes,
         objects=store.existing(checkout),
-        notices=tuple(
-            f"uncommitted changes in the submodule {worktree.shown_path(path)} do not travel"
-            for path in state.dirty_modules
-        ),
+        notices=tuple(said),
     )
     if head is not None and base is not None and tree == base.tree:
-        snapshot = _parentless(checkout, snapshot, head)
-    else:
-        snapshot = _committed(checkout, snapshot, base)
-    return _with_modules(checkout, snapshot, force) if state.has_modules else snapshot
+        return snapshot, head, state.has_modules
+    return _committed(checkout, snapshot, base), None, state.has_modules
 
 
 def _committed(checkout: Checkout, snapshot: Snapshot, base: commits.Commit | None) -> Snapshot:
@@ -144,10 +151,15 @@ def _committed(checkout: Checkout, snapshot: Snapshot, base: commits.Commit | No
 
 
 def _tree(
-    checkout: Checkout, state: worktree.State, base: commits.Commit | None, force: bool
+    checkout: Checkout,
+    state: worktree.State,
+    base: commits.Commit | None,
+    force: bool,
+    links: Mapping[bytes, str],
 ) -> tuple[str, int]:
-    """The tree of the working tree, and how many tracked files differ from HEAD."""
-    if base and not (state.changed or state.untracked or state.flagged or state.nested):
+    """The tree of the working tree with submodules at `links`, and how many tracked files differ
+    from HEAD."""
+    if base and not (state.changed or state.untracked or state.flagged or state.nested or links):
         return base.tree, 0
     with OwnIndex(checkout) as index:
         hidden = index.hidden_edits(state.flagged)
@@ -160,10 +172,10 @@ def _tree(
                 " shows them to git",
             )
         changed = [*state.changed, *hidden]
-        if base and not (changed or state.untracked or state.nested):
+        if base and not (changed or state.untracked or state.nested or links):
             return base.tree, 0
-        standing = sorted({*changed} - {*state.gone})
-        tree = index.write_tree([*standing, *state.untracked], [*state.gone, *state.nested])
+        standing = sorted({*changed} - {*state.gone, *links})
+        tree = index.write_tree([*standing, *state.untracked], [*state.gone, *state.nested], links)
     return tree, 0 if base and tree == base.tree else len(changed)
 
 

@@ -20,7 +20,7 @@ _STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
-_GITLINK = b"160000"
+GITLINK = b"160000"
 READABLE = "make it readable, or list it in .gitignore"
 
 
@@ -68,7 +68,7 @@ def look(checkout: Checkout) -> State:
 def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
     head, changed, gone, untracked, dirty = _parse_status(status)
     entries = [_parse_entry(entry) for entry in listed.split(b"\0") if entry]
-    nested = _no_submodules(checkout, [path for _, mode, path in entries if mode == _GITLINK])
+    nested = _no_submodules(checkout, [path for _, mode, path in entries if mode == GITLINK])
     files = [path for path in untracked if not path.endswith(b"/")]
     for root in (*(path for path in untracked if path.endswith(b"/")), *(n + b"/" for n in nested)):
         files += _files_of_nested(checkout.top, root)

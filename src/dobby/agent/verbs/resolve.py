@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.agent import durable, hostgit, objects, spawn, store
+from dobby.agent import durable, hostgit, module_fetch, objects, spawn, store
 from dobby.core import layout
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.names import shown
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from dobby.agent.main import Call
 
-_PROTOCOLS = "file:git:http:https:ssh"
 # Nothing of the account's that would act or answer otherwise; its access (keys, helpers) stays.
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false", "-c", "gc.auto=0")
 _FETCH = (
@@ -46,7 +45,7 @@ def run(call: Call) -> dict[str, Any]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "false",
         "SSH_ASKPASS": "false",
-        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "GIT_ALLOW_PROTOCOL": module_fetch.PROTOCOLS,
         "LC_ALL": "C.UTF-8",
     }
     git = Git(project.cache, env, *call.args.get("login", ("", "")))
@@ -106,5 +105,5 @@ def _fetch(git: Git, url: str, revision: str) -> dict[str, Any]:
         "subject": subject,
         "roots": git.run("rev-list", "--max-parents=0", commit).split(),
         "files": {n: text.decode("utf-8", "replace") for n, text in files.items() if text is not None},
-        "notices": ["submodules do not travel with --repo; run from a checkout for them"] * has_modules,
+        "notices": ["the host fetches the submodules as well, as part of the run"] * has_modules,
     }

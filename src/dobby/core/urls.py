@@ -16,6 +16,15 @@ _SCP_LIKE = re.compile(r"(?:[^/@:]+@)?(\[[^]/]+\]|[^/:@]+):(?!:)")
 _ORDINARY = ("https", "http", "ssh", "git", "file", "git+ssh", "ssh+git")
 
 
+def has_scheme(url: str) -> bool:
+    return _SCHEME.match(url) is not None
+
+
+def is_elsewhere(url: str) -> bool:
+    """Whether `url` means the same from anywhere: with a scheme, scp-like, or an absolute path."""
+    return has_scheme(url) or url.startswith("/") or _SCP_LIKE.match(url) is not None
+
+
 def without_user_info(url: str) -> str:
     """`url` without what stands before '@' in its authority, for scp-like ones as well."""
     scheme = _SCHEME.match(url)
