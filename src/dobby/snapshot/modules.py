@@ -92,7 +92,7 @@ def _sources(checkout: Checkout, parent: Parent, force: bool) -> tuple[list[Modu
         if isinstance(located, str):
             if _update(parent, recorded) != LEFT_OUT:
                 away = urls.without_user_info(url)
-                notices.append(f"the host fetches the submodule {shown(whole)} from {away}: {located}")
+                notices.append(f"the host fetches the submodule {whole} from {away}: {located}")
                 found.append(ModuleSource(module=module, git_dir=""))
             continue
         place = located.place
