@@ -236,3 +236,32 @@ def test_a_module_that_the_commit_does_not_hold_is_refused(lab: Modules, path: s
     request = lab.request(modules=(Module(path=path, name=name, url="u", commit="1" * 40),))
     with pytest.raises(StepFailed, match="submodule"):
         lab.prepare(request)
+
+
+def test_one_sent_at_another_commit_than_is_recorded_fails_the_run(lab: Modules) -> None:
+    x, inner = lab.modules()
+    other = git(lab.laptop / "sub/x", "rev-parse", "HEAD~1")
+    with pytest.raises(
+        StepFailed, match=f"submodule sub/x was sent at {other[:10]}, but the commit records"
+    ):
+        lab.go((x.replace(commit=other),))
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("../x", "https://example.org/x"),
+        ("x", "ext::sh -c touch% canary"),
+        ("x", "--upload-pack=touch canary"),
+        ("x", "ssh://-oProxyCommand=touch/x"),
+        ("x", "../../../../../../../../../../../x"),
+    ],
+)
+def test_a_hostile_gitmodules_that_the_host_fetched_is_refused(lab: Modules, name: str, url: str) -> None:
+    text = f'[submodule "{name}"]\n\tpath = sub/x\n\turl = "{url}"\n'
+    put(lab.laptop, {".gitmodules": text})
+    git(lab.laptop, "commit", "-q", "-m", "hostile", ".gitmodules")
+    with pytest.raises(StepFailed, match="submodule") as failed:
+        lab.run(modules=(), repo=f"file://{lab.laptop}")
+    assert "fetched from" not in failed.value.tail
+    assert not os.path.exists(lab.job.of_project.root + "/submodules")
