@@ -239,7 +239,7 @@ def test_a_module_that_the_commit_does_not_hold_is_refused(lab: Modules, path: s
 
 
 def test_one_sent_at_another_commit_than_is_recorded_fails_the_run(lab: Modules) -> None:
-    x, inner = lab.modules()
+    x = lab.modules()[0]
     other = git(lab.laptop / "sub/x", "rev-parse", "HEAD~1")
     with pytest.raises(
         StepFailed, match=f"submodule sub/x was sent at {other[:10]}, but the commit records"
