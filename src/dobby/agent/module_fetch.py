@@ -29,7 +29,6 @@ _GIT = (
 )
 _FETCH = ("fetch", "-q", "--no-tags", "--no-recurse-submodules", "--force")
 _SSH = "ssh -oBatchMode=yes -oConnectTimeout=30"
-_LEFT_OUT = "none"
 
 
 def complete(project: layout.Project, request: Request, steps: Steps) -> Request:
@@ -73,7 +72,7 @@ class _Source:
         )
         found = []
         for recorded in gitmodules.recorded(config, links, parent.path):
-            if recorded.update == _LEFT_OUT:
+            if recorded.update == gitmodules.LEFT_OUT:
                 continue
             module = Module(
                 path=joined(parent.path, recorded.path),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GITLINK = "160000"
+LEFT_OUT = "none"  # gitmodules(5), submodule.<name>.update
 
 
 class Recorded(Record):

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from dobby.core.gitmodules import Recorded
     from dobby.snapshot.checkout import Checkout
 
-LEFT_OUT = "none"  # gitmodules(5), submodule.<name>.update
-
 
 class ModuleSource(Record):
     """A submodule, the git directory on this laptop that has its commit ("" where the host is to
@@ -90,7 +88,7 @@ def _sources(checkout: Checkout, parent: Parent, force: bool) -> tuple[list[Modu
             fetch=isinstance(located, str),
         )
         if isinstance(located, str):
-            if _update(parent, recorded) != LEFT_OUT:
+            if _update(parent, recorded) != gitmodules.LEFT_OUT:
                 away = urls.without_user_info(url)
                 notices.append(f"the host fetches the submodule {whole} from {away}: {located}")
                 found.append(ModuleSource(module=module, git_dir=""))

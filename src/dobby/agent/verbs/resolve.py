@@ -19,7 +19,6 @@ _FETCH = (
     "fetch",
     "-q",
     "--no-tags",
-    "--no-write-fetch-head",
     "--no-recurse-submodules",
     "--no-prune",
     "--force",
