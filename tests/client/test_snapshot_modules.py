@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.client import snapshots
+from tests.client.family import Family, modules
 from tests.client.snapshots import files, take
-from tests.gitrepo import Repo
 
 from dobby import snapshot
 from dobby.core import urls
@@ -18,46 +18,12 @@ from dobby.core.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dobby.core.request import Module
-
-
-class Family:
-    """`outer` has the submodule `libs/inner` (named so), and that has `deep/innermost`, named
-    "odd name"; all three have an origin of their own in `tmp_path`."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.innermost = Repo(str(tmp_path / "innermost"))
-        self.innermost.commit("innermost", {"c.txt": "c\n"})
-        self.inner = Repo(str(tmp_path / "inner"))
-        self.inner.commit("inner", {"b.txt": "b\n"})
-        self.inner.git(
-            "submodule", "--quiet", "add", "--name", "odd name", "../innermost", "deep/innermost"
-        )
-        self.inner.git("commit", "-q", "-m", "with innermost")
-        self.outer = Repo(str(tmp_path / "outer"))
-        self.outer.commit("outer", {"a.txt": "a\n"})
-        self.outer.git("remote", "add", "origin", f"file://me:canary@{tmp_path}/outer")
-        self.outer.git(
-            "-c", "protocol.file.allow=always", "submodule", "add", "-q", self.inner.path, "libs/inner"
-        )
-        self.outer.git("config", "-f", ".gitmodules", "submodule.libs/inner.url", "../inner")
-        self.outer.git("add", "-A")
-        self.outer.git("commit", "-q", "-m", "with inner")
-        self.here = Repo.__new__(Repo)
-        self.here.path = f"{self.outer.path}/libs/inner"
-        self.here._commits = 5
-
-    def initialise(self) -> None:
-        self.outer.git("submodule", "update", "--init", "--recursive", "-q")
+    from tests.gitrepo import Repo
 
 
 @pytest.fixture
 def family(tmp_path: Path) -> Family:
     return Family(tmp_path)
-
-
-def modules(taken: snapshot.Snapshot) -> dict[str, Module]:
-    return {source.module.path: source.module for source in taken.modules}
 
 
 @pytest.mark.parametrize("revision", [".", "main"])
@@ -116,74 +82,6 @@ def test_a_working_tree_records_where_a_submodule_stands(family: Family) -> None
     assert files(family.outer, taken)["libs/inner"] == ("160000", moved.encode())
     assert modules(take(family.outer, "main"))["libs/inner"].commit == family.inner.head
     assert taken.notices == ()
-
-
-@pytest.mark.parametrize("change", ["modified", "staged", "untracked"])
-def test_uncommitted_changes_in_a_submodule_travel(family: Family, change: str) -> None:
-    family.initialise()
-    family.outer.git("config", "submodule.libs/inner.ignore", "all")
-    name = "new.txt" if change == "untracked" else "b.txt"
-    family.here.write(name, "changed\n")
-    if change == "staged":
-        family.here.git("add", "b.txt")
-    before = _state(family)
-    taken = take(family.outer)
-    inner, innermost = taken.modules
-    assert inner.module.commit != family.inner.head
-    assert innermost.module.commit == family.innermost.head
-    assert files(family.outer, taken)["libs/inner"] == ("160000", inner.module.commit.encode())
-    assert _show(inner, name) == b"changed\n"
-    (notice,) = taken.notices
-    assert "libs/inner travels with its uncommitted changes" in notice
-    assert take(family.outer).commit == taken.commit
-    assert _state(family) == before, "no ref, index or object of the user's is written"
-    assert take(family.outer, "main").modules[0].module.commit == family.inner.head
-
-
-def test_changes_two_levels_down_travel(family: Family) -> None:
-    family.initialise()
-    family.here.git("config", "submodule.odd name.ignore", "all")
-    family.here.write("deep/innermost/c.txt", "changed\n")
-    inner, innermost = take(family.outer).modules
-    assert _show(innermost, "c.txt") == b"changed\n"
-    listed = subprocess.run(
-        ["git", f"--git-dir={inner.git_dir}", "ls-tree", inner.module.commit, "deep/innermost"],
-        env=_reading(inner),
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
-    assert innermost.module.commit.encode() in listed
-
-
-def test_the_callers_own_git_variables_do_not_reach_a_submodule(
-    family: Family, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As in a hook, where git sets GIT_DIR."""
-    family.initialise()
-    family.here.write("b.txt", "changed\n")
-    wanted = take(family.outer).commit
-    monkeypatch.setenv("GIT_DIR", f"{family.outer.path}/.git")
-    monkeypatch.setenv("GIT_INDEX_FILE", f"{family.outer.path}/.git/index")
-    assert take(family.outer).commit == wanted
-
-
-def _reading(source: snapshot.ModuleSource) -> dict[str, str]:
-    return {**os.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(source.objects)}
-
-
-def _show(source: snapshot.ModuleSource, name: str) -> bytes:
-    argv = ["git", f"--git-dir={source.git_dir}", "cat-file", "blob", f"{source.module.commit}:{name}"]
-    return subprocess.run(argv, env=_reading(source), stdout=subprocess.PIPE, check=True).stdout
-
-
-def _state(family: Family) -> dict[str, bytes]:
-    """Every file of every git directory."""
-    found = {}
-    for folder, _, names in os.walk(f"{family.outer.path}/.git"):
-        for name in names:
-            with open(f"{folder}/{name}", "rb") as file:
-                found[f"{folder}/{name}"] = file.read()
-    return found
 
 
 def test_a_branch_whose_submodule_lies_elsewhere(family: Family) -> None:
