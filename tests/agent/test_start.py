@@ -41,7 +41,9 @@ run = layout.Job(home=sys.argv[2], project=request.project, label=request.label)
 durable.make_dirs(run.job.runs)
 label_fd, run_fd = locks.take(run.job.lock, wait=False), store.accept(run, request)
 settings = HostSettings()
-charge = Charge(run=run, request=request, settings=settings, values={}, run_fd=run_fd, label_fd=label_fd)
+charge = Charge(
+    run=run, request=request, settings=settings, values={}, run_fd=run_fd, label_fd=label_fd, umask=0o077
+)
 log_fd = os.open(run.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 command = wrapper.Command(argv=("/bin/true",), cwd="/", env={})
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
@@ -97,7 +99,10 @@ def charge(tmp_path: Path) -> Iterator[Charge]:
     os.makedirs(run.job.runs)
     run_fd = store.accept(run, REQUEST)
     assert run_fd is not None
-    yield Charge(run=run, request=REQUEST, settings=HostSettings(), values={}, run_fd=run_fd, label_fd=None)
+    settings = HostSettings()
+    yield Charge(
+        run=run, request=REQUEST, settings=settings, values={}, run_fd=run_fd, label_fd=None, umask=0o077
+    )
     os.close(run_fd)
 
 

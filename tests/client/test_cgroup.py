@@ -133,10 +133,10 @@ def test_another_run_inside_the_cgroup_is_spared(scoped: Scoped) -> None:
 def test_the_cgroup_proves_it(tmp_path: Path, text: str, killed: bool) -> None:
     (tmp_path / "memory.events").write_text(text)
     for code in (-9, 137):
-        cause = wrapper._proved(wrapper.cause_of(code), str(tmp_path))
+        cause = wrapper._proved(wrapper.cause_of(code), ("", str(tmp_path)))
         assert (cause == st.OutOfMemory()) is killed
     for code in (0, 1, -15):
-        assert wrapper._proved(wrapper.cause_of(code), str(tmp_path)) == wrapper.cause_of(code)
+        assert wrapper._proved(wrapper.cause_of(code), (str(tmp_path),)) == wrapper.cause_of(code)
 
 
 def test_without_a_cgroup_nothing_is_proved(tmp_path: Path) -> None:

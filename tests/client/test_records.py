@@ -134,15 +134,16 @@ def test_strange_names_are_passed_over(client: Client, host: Host) -> None:
 
 @pytest.mark.parametrize("host", ["local"], indirect=True)
 def test_files_are_private_whatever_the_umask(client: Client, host: Host) -> None:
+    """The job and the set-up command have the account's own."""
     before = os.umask(0)
     try:
-        run = launch(client, host, "echo said; umask", setup="true")
+        run = launch(client, host, "echo said; umask", setup="umask")
         run.wait()
         run.stop()
     finally:
         os.umask(before)
     with open(f"{run.root}/output.log") as file:
-        assert "0077" in file.read()
+        assert file.read().count("0000\n") == 2
     wide = [path for path in _all_below(host.home) if stat.S_IMODE(os.lstat(path).st_mode) & 0o077]
     assert wide == []
 

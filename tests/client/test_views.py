@@ -16,7 +16,7 @@ from dobby.config import known_settings, resolve
 from dobby.core.errors import Busy
 from dobby.core.sizes import size_text
 from dobby.views import json as json_view
-from dobby.views import table
+from dobby.views import table, units
 from dobby.views.log import Sanitizer, clean_cell, clean_text
 
 SGR = re.compile(rb"\x1b\[[0-9;:]*m")
@@ -234,7 +234,7 @@ def test_a_row_with_nothing_in_it_is_still_shown() -> None:
     ("seconds", "text"), [(0.44, "0.4s"), (59, "59s"), (185, "3m05s"), (7800, "2h10m"), (356400, "4d3h")]
 )
 def test_durations_for_people(seconds: float, text: str) -> None:
-    assert table.duration_text(seconds) == text
+    assert units.duration_text(seconds) == text
 
 
 @pytest.mark.parametrize(

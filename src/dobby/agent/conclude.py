@@ -6,6 +6,7 @@ import os
 import time
 
 from dobby.agent import (
+    cgroups,
     clock,
     containers,
     durable,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dobby.core.record import Record
 
 UNACKNOWLEDGED_S = 600.0
+MOST_COUNTED = 10_000
 
 
 def conclude(
@@ -48,6 +50,7 @@ def conclude(
     containers.remove(stored.run, force=False)
     final = _final(stored, cause, started, duration_s)
     store.finish(stored.run, final)
+    cgroups.remove(stored.fences())
     return final
 
 
@@ -60,15 +63,28 @@ def _final(
         "duration_s": duration_s,
         "log_offset": started["log_offset"] if started else None,
     }
-    stop = store.read_stop(stored.run)
+    stop, ended = store.read_stop(stored.run), store.read_exit(stored.run)
+    used = (ended.usage if ended else None) or {}
+    times["usage"] = {**used, "disk_bytes": _kept_bytes(stored.run)}
     if isinstance(cause, st.Rebooted):
         return st.Lost(cause=cause, **times)
     if isinstance(cause, st.SupervisorKilled) and not (stop and _was_ended(stored)):
         return st.Lost(cause=cause, **times)
-    ended = store.read_exit(stored.run)
     if ended is not None and not ended.stop_asked:
         stop = None  # it came too late: the command had ended
     return st.from_exit(cause, stop, **times)
+
+
+def _kept_bytes(run: layout.Run) -> Optional[int]:
+    """What is kept of the run itself, its log and its outputs; None where these are so many files
+    that counting would hold up its end."""
+    total, seen = store.log_bytes(run), 0
+    for folder, _, names in os.walk(run.outputs):
+        seen += len(names)
+        if seen > MOST_COUNTED:
+            return None
+        total += sum(os.lstat(f"{folder}/{name}").st_size for name in names)
+    return total
 
 
 def _was_ended(stored: Stored) -> bool:

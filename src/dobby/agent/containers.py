@@ -93,7 +93,8 @@ def in_container(
     """argv and environment of the engine that runs `command` in the container."""
     inside = _inside(where, run, request, host, values, settings)
     place = _place(where, run, request, tuple(inside), container.name_of(run.run_id))
-    return container.run_argv(where, place, command), {**host, **container.variables(inside)}
+    bounds = container.bounds(request.memory_bytes, request.cpus)
+    return container.run_argv(where, place, command, bounds), {**host, **container.variables(inside)}
 
 
 def shell(

@@ -225,7 +225,7 @@ def _set_up(
     cwd = posixpath.join(job.sandbox, request.dir) if request.dir else job.sandbox
     inside = containers.of_job(job)
     if inside is None:
-        steps.run(variables.shell_argv(request.setup, env), cwd, {**env, **values})
+        steps.run(variables.shell_argv(request.setup, env), cwd, {**env, **values}, users=True)
     else:
         argv, env = containers.in_container(
             inside, run, request, request.setup, steps.env, values, settings

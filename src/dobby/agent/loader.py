@@ -100,7 +100,7 @@ def remove_if_empty(*folders: str) -> None:
             return
 
 
-os.umask(0o077)
+account_umask = os.umask(0o077)
 stream, call = f, q  # type: ignore[name-defined]  # noqa: F821
 archive = stream.read(int(stream.readline() or 0))
 if hashlib.sha256(archive).hexdigest() != digest:
@@ -120,4 +120,5 @@ except OSError as error:
 sys.path.insert(0, target)
 from dobby.agent.main import main  # noqa: E402
 
+os.umask(account_umask)  # it is for the job; main sets dobby's own
 main(home, marker, stream, call)

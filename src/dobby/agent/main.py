@@ -24,24 +24,26 @@ _CARRIERS = ("supervise", "steward", "purge")
 
 
 class Call(Record):
-    """What a verb is given: dobby's directory, its arguments, bytes sent along, and the wire."""
+    """What a verb is given: dobby's directory, its arguments, bytes sent along, the wire, and the
+    account's umask, which is the jobs'; dobby's own is 077."""
 
     home: str
     args: dict[str, Any]
     attached: bytes
     wire: Wire
+    umask: int
 
 
 def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -> None:
     """Serve the call in `first`, or else the one that `source` holds."""
     processes.name_self("dobby-agent")
-    os.umask(0o077)
+    umask = os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it takes the exit codes of children
     wire = Wire(source, marker)
     try:
         try:
             data = wire.read_frame() if first is None else first
-            reply = (protocol.DONE, run_verb(home, data, wire))
+            reply = (protocol.DONE, run_verb(home, data, wire, umask))
         except DobbyError as error:
             reply = (protocol.FAIL, error.to_wire())
         except OSError as error:
@@ -55,14 +57,14 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
         os._exit(0)
 
 
-def run_verb(home: str, data: bytes, wire: Wire) -> Any:
+def run_verb(home: str, data: bytes, wire: Wire, umask: int) -> Any:
     """The verb's result, JSON values. Raises DobbyError."""
     try:
         name, args, attached = protocol.parse_call(data)
     except (ValueError, KeyError):
         raise cut() from None
     module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
-    call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire)
+    call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask)
     if name not in _CARRIERS and not outbox.is_empty(call.home):
         from dobby.agent import stewards
 

@@ -78,6 +78,16 @@ def is_alive(who: Identity) -> bool:
     return found is not None and same_start(found.started, who.started)
 
 
+def age_s(who: Identity) -> Optional[float]:
+    """Seconds since that process of this boot was started, by a clock that no one sets; None where
+    the start time is of another kind."""
+    if not is_of_here(who) or not who.started.isdigit():
+        return None
+    import time
+
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(who.started) / os.sysconf("SC_CLK_TCK")
+
+
 def table() -> list[Process]:
     """All living processes, of whatever account (a job may start some through sudo), zombies
     left out."""

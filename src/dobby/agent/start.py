@@ -7,14 +7,14 @@ import select
 import signal
 import sys
 
-from dobby.agent import durable, spawn
+from dobby.agent import durable, limits, spawn
 from dobby.agent.variables import find
 from dobby.core import protocol
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Optional
 
     from dobby.agent.charge import Charge
@@ -29,7 +29,7 @@ def start(charge: Charge) -> None:
 
     The caller closes its copies of the locks. Raises DobbyError with what the supervisor said
     when it did not come to life."""
-    scope = scope_argv(charge.run.run_id)
+    scope = scope_argv(charge.run.run_id, limits.scope_properties(charge.request))
     if scope and _attempt(charge, lambda ready: _exec_scoped(scope, charge, ready), SCOPE_S):
         return
     if _attempt(charge, lambda ready: _carry_here(charge, ready), None):
@@ -100,7 +100,7 @@ def tell_ready(fd: int) -> None:
         return
 
 
-def scope_argv(name: str) -> list[str]:
+def scope_argv(name: str, properties: Sequence[str] = ()) -> list[str]:
     """systemd-run in front, where the account has a user manager (systemd-run(1)): logout kills
     neither the supervisor nor the job. [] where there is none. `name` is unique."""
     program = find("systemd-run", os.environ)
@@ -108,6 +108,7 @@ def scope_argv(name: str) -> list[str]:
         return []
     return [
         *(program, "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"),
+        *properties,
         *(f"--unit=dobby-{name}", "--"),
     ]
 
@@ -130,6 +131,7 @@ def _exec_scoped(scope: list[str], charge: Charge, ready_fd: int) -> None:
         "values": dict(charge.values),
         "agent_socket": charge.agent_socket,
         "launcher": charge.launcher,
+        "umask": charge.umask,
     }
     fds = (charge.run_fd, charge.label_fd, ready_fd)
     exec_scoped(scope, run.home, protocol.dump_call("supervise", args), fds)

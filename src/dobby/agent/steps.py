@@ -27,11 +27,15 @@ class Steps:
     """Runs programs for a preparation.
 
     `env` is the whole environment that steps get; `log_fd` an O_APPEND descriptor of the
-    run's log; `on_phase(name, duration_s, note)` is told of each finished phase."""
+    run's log; `on_phase(name, duration_s, note)` is told of each finished phase; `umask` is the
+    account's, for commands of the user's."""
 
-    def __init__(self, env: Mapping[str, str], log_fd: int, on_phase: Callable[..., Any]) -> None:
+    def __init__(
+        self, env: Mapping[str, str], log_fd: int, on_phase: Callable[..., Any], umask: int = 0o077
+    ) -> None:
         self.env = dict(env)
         self.log_fd = log_fd
+        self._umask = umask
         self._on_phase = on_phase
         self._phase = ""
         self._began = 0.0
@@ -55,12 +59,25 @@ class Steps:
         return StepFailed(self._phase, command, code, tail)
 
     def run(
-        self, argv: Sequence[str], cwd: str, env: Optional[Mapping[str, str]] = None, shown: str = ""
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        env: Optional[Mapping[str, str]] = None,
+        shown: str = "",
+        *,
+        users: bool = False,
     ) -> None:
-        """Run a program with its output in the log; `shown` is what a failure calls it, else its
-        argv. Raises StepFailed."""
+        """Run a program with its output in the log; `shown` is what a failure calls it, else its argv.
+        `users`: it is a command of the user's own. Raises StepFailed."""
         start = os.lseek(self.log_fd, 0, os.SEEK_END)
-        pid = spawn.spawn(argv, cwd=cwd, env=env or self.env, stdout=self.log_fd, stderr=self.log_fd)
+        pid = spawn.spawn(
+            argv,
+            cwd=cwd,
+            env=env or self.env,
+            stdout=self.log_fd,
+            stderr=self.log_fd,
+            before_exec=(lambda: os.umask(self._umask)) if users else None,
+        )
         code = spawn.wait(pid)
         if code:
             raise self.fail(self._said_since(start), shown or _shown(argv), code)

@@ -12,7 +12,18 @@ import select
 import sys
 import time
 
-from dobby.agent import admission, conclude, durable, inotify, locks, outbox, processes, rows, stewards
+from dobby.agent import (
+    admission,
+    conclude,
+    durable,
+    inotify,
+    locks,
+    outbox,
+    processes,
+    rows,
+    stewards,
+    stopping,
+)
 from dobby.agent.bell import Bell
 from dobby.agent.lanes import Lanes
 from dobby.agent.tracked import Tracked
@@ -171,6 +182,8 @@ class Steward:
         run = tracked.run
         try:
             stored = rows.look(run)
+            if stored is not None:
+                stored = stopping.end_overdue(stored)
         except DobbyError as error:  # `list` names it; the marker stays for a version that can read it
             print(f"passed over: {error.message}", file=sys.stderr)
             self._passed_over.add(run)

@@ -43,6 +43,25 @@ def stop(run: layout.Run, by: str, grace_s: Optional[float] = None) -> Stored:
     return stored
 
 
+def end_overdue(stored: Stored) -> Stored:
+    """End a run that goes on without a supervisor, where its timeout is over."""
+    limit_s, began = stored.request.timeout_s, stored.wrapper()
+    if stored.final is not None or limit_s is None or began is None or locks.is_held(stored.run.lock):
+        return stored
+    age_s = processes.age_s(began)
+    if age_s is None or age_s < limit_s:
+        return stored
+    fd = locks.take(stored.run.lock, wait=False)
+    if fd is None:
+        return stored
+    try:
+        ask = {"at": clock.now(), "by": "", "reason": "timeout", "grace_s": None, "timeout_s": limit_s}
+        durable.create(stored.run.stop, durable.dump_json(ask))
+        return _stop_unheld(stored.run, stored.request.grace_s)
+    finally:
+        locks.release(fd)
+
+
 def clear(job: layout.Job, by: str, grace_s: Optional[float] = None, but: str = "") -> None:
     """Stop all of a job's runs (not the one with the id `but`), the queued ones first, and what
     its last run left behind, so that its label is free."""

@@ -32,6 +32,7 @@ class Ended(Record):
     cause: Record
     duration_s: Optional[float]
     stop_asked: bool
+    usage: Optional[dict[str, Any]] = None
 
 
 class Stored(Record):
@@ -59,6 +60,10 @@ class Stored(Record):
     def cgroup(self) -> str:
         """The directory of the command's own cgroup, "" where it has none."""
         return next((str(e.get("cgroup", "")) for e in self.events if e["kind"] == ev.STARTED), "")
+
+    def fences(self) -> list[str]:
+        """The directories of all cgroups that the command entered."""
+        return next((e.get("fences", []) for e in self.events if e["kind"] == ev.STARTED), [])
 
     def _last(self, field: str) -> Optional[Identity]:
         return _last_identity(self.events, field)
@@ -200,6 +205,7 @@ def _ended(data: bytes) -> Ended:
         cause=st.parse_cause(content["cause"]),
         duration_s=content.get("duration_s"),
         stop_asked=bool(content.get("stop_asked", True)),
+        usage=content.get("usage"),
     )
 
 

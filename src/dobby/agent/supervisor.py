@@ -15,6 +15,7 @@ from dobby.agent import (
     containers,
     durable,
     environment,
+    limits,
     members,
     processes,
     readable,
@@ -126,6 +127,7 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
         ssh_agent.for_steps(variables.of_steps(host, run), charge),
         log_fd,
         lambda name, took, note: store.append(run, ev.PHASE, name=name, duration_s=took, note=note),
+        charge.umask,
     )
     try:
         command = _prepare(charge, steps, host, previous)
@@ -170,7 +172,8 @@ def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) 
         raise steps.fail(f"there is no directory {request.dir} in {request.revision}")
     inside = containers.of_job(run.job)
     if inside is None:
-        return wrapper.Command(argv=variables.shell_argv(request.command, env), cwd=cwd, env=env)
+        own = variables.shell_argv(request.command, env)
+        return wrapper.Command(argv=own, cwd=cwd, env=env, umask=charge.umask)
     argv, env = containers.in_container(
         inside, run, request, request.command, host, charge.values, charge.settings.variables
     )
@@ -181,28 +184,48 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     """Start the wrapper, record it, let it go, and stay until the command's end is recorded."""
     run = charge.run
     offset = os.lseek(log_fd, 0, os.SEEK_END)
-    command = command.replace(cgroup=cgroups.divide(run.run_id))
     try:
+        command = _within_limits(command, charge)
         pid, go, told = wrapper.start(
             run, command, label_fd=label_fd, log_fd=log_fd, close=(charge.run_fd,)
         )
     except OSError as error:
         return Outcome(cause=st.Internal(message=f"the host could not start a process: {error.strerror}"))
+    except DobbyError as error:
+        return Outcome(cause=st.Internal(message=error.message))
     who = processes.identify(pid)
     made = environment.fingerprint(run.job)
     wrapped = who.to_dict()
+    first = command.fences[0] if command.fences else ""
     store.append(
-        run, ev.STARTED, wrapper=wrapped, log_offset=offset, cgroup=command.cgroup, environment=made
+        run,
+        ev.STARTED,
+        wrapper=wrapped,
+        log_offset=offset,
+        cgroup=first,
+        environment=made,
+        fences=command.fences,
     )
     try:
         wrapper.let_go(go)
         os.close(log_fd)
-        return Vigil(charge, wake, members.scope_of(run, who, command.cgroup), told).until_end()
+        return Vigil(charge, wake, members.scope_of(run, who, first), told).until_end()
     except Exception:
         # The command lives, so nothing may be concluded: once we are dead the run's lock is free,
         # and whoever comes next goes by what the wrapper has recorded.
         traceback.print_exc()
         os._exit(1)
+
+
+def _within_limits(command: wrapper.Command, charge: Charge) -> wrapper.Command:
+    """Raises DobbyError where the host does not set them."""
+    request = charge.request
+    if command.is_engine:  # which was told them
+        request = request.replace(memory_bytes=None, cpus=None)
+    fences = limits.fence(request, charge.run.run_id, cgroups.divide(charge.run.run_id))
+    limited = request.memory_bytes is not None or request.cpus is not None
+    settled: wrapper.Command = command.replace(fences=fences, limited=limited, nice=request.nice)
+    return settled
 
 
 class Vigil:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from dobby.agent import cgroups, clock, durable, members, processes, spawn
+from dobby.agent import cgroups, clock, durable, limits, members, processes, spawn
 from dobby.core import container, layout
 from dobby.core import status as st
 from dobby.core.record import Record
@@ -28,13 +28,17 @@ _STEP_S = 0.005
 
 
 class Command(Record):
-    """What to start: `argv` in `cwd` with `env` whole, in `cgroup` where the run has one. `is_engine`:
+    """What to start: `argv` in `cwd` with `env` whole, in the cgroups `fences`, without which it is
+    not started where they are its limits (`limited`); with `nice` and `umask`. `is_engine`:
     it runs the command in a container, and tells by its exit code how that ended."""
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
-    cgroup: str = ""
+    fences: tuple[str, ...] = ()
+    limited: bool = False
+    nice: int = 0
+    umask: int = 0o077
     is_engine: bool = False
 
 
@@ -98,9 +102,9 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
             stderr=log_fd,
             keep=(label_fd,),
             group=True,
-            before_exec=(lambda: _enter(command.cgroup)) if command.cgroup else None,
+            before_exec=lambda: _settle_in(command),
         )
-        cause = _proved(_await(pid), command.cgroup)
+        cause = _proved(_await(pid), command.fences)
         if command.is_engine and isinstance(cause, st.Exit):
             cause = _within(cause.code)
     except OSError as error:
@@ -110,6 +114,7 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
         "cause": st.dump_cause(cause),
         "duration_s": round(time.monotonic() - began, 3),
         "stop_asked": os.path.exists(run.stop),
+        "usage": None if command.is_engine else limits.usage(command.fences),
     }
     durable.create(run.exit, durable.dump_json(content))
     own_locks = members.scope_of(run, None).own_locks
@@ -117,6 +122,7 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
         _tell(told_w, LEFT_BEHIND)
         while _any_left(own_locks) and _wait_one():
             pass
+    cgroups.remove(command.fences)
     os.close(label_fd)
     _tell(told_w, ENDED)
 
@@ -139,17 +145,24 @@ def _within(code: int) -> Record:
     return st.Signal(number=cause.number, name=cause.name, hint=hint)
 
 
-def _enter(cgroup: str) -> None:
-    try:
-        cgroups.enter(cgroup)
-    except OSError as error:  # the command's descent still tells whose it is
-        os.write(2, f"[dobby] not in its cgroup: {error}\n".encode())
+def _settle_in(command: Command) -> None:
+    """In the command's process, before it becomes the command. Raises OSError where its limits
+    would not hold."""
+    for path in command.fences:
+        try:
+            cgroups.enter(path)
+        except OSError as error:  # the command's descent still tells whose it is
+            if command.limited:
+                raise
+            os.write(2, f"[dobby] not in its cgroup: {error}\n".encode())
+    limits.stand_back(command.nice)
+    os.umask(command.umask)
 
 
-def _proved(cause: Record, cgroup: str) -> Record:
+def _proved(cause: Record, fences: tuple[str, ...]) -> Record:
     """The cause, being out of memory where SIGKILL (a shell's 137) came and the cgroup proves it."""
     killed = cause in (cause_of(-signal.SIGKILL), st.Exit(code=128 + signal.SIGKILL))
-    return st.OutOfMemory() if killed and cgroups.was_out_of_memory(cgroup) else cause
+    return st.OutOfMemory() if killed and any(map(cgroups.was_out_of_memory, fences)) else cause
 
 
 def cause_of(code: int) -> Record:

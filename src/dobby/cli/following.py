@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 def announce(run: Run, voice: Voice, *, follow: bool, as_json: bool) -> None:
     """The run id to stdout, unless the job's bytes will go there; how to follow to stderr."""
+    if run.row.get("status") == "queued":
+        from dobby.views.table import status_text
+
+        voice.say(status_text(run.row))
     if follow:
         voice.say(f"run {run.run_id}")
         return

@@ -31,7 +31,8 @@ def exit_code(row: Mapping[str, Any]) -> int:
 
 def sentence(row: Mapping[str, Any]) -> str:
     """ "etl on gpu: failed (exit 3) after 1m12s"; and where the set-up failed, its last lines."""
-    from dobby.views.table import duration_text, status_text
+    from dobby.views.table import status_text
+    from dobby.views.units import duration_text
 
     text = f"{row.get('label')} on {row.get('host')}: {status_text(row)}"
     if row.get("duration_s") is not None:

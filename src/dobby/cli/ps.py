@@ -53,10 +53,11 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
 
     def show_early(found: Listing) -> None:
         early.append(found)
-        show(_narrowed(found, args), voice, as_json=False)
+        show(_narrowed(found, args), voice, as_json=False, used=args.all)
 
     listing = _ask(client, args, show_early)
-    return show(_rest(listing, early[0]) if early else listing, voice, as_json=False, more=bool(early))
+    rest = _rest(listing, early[0]) if early else listing
+    return show(rest, voice, as_json=False, more=bool(early), used=args.all)
 
 
 def _ask(
@@ -85,7 +86,13 @@ def _rest(whole: Listing, shown: Listing) -> Listing:
 
 
 def show(
-    listing: Listing, voice: Voice, *, as_json: bool, history: bool = False, more: bool = False
+    listing: Listing,
+    voice: Voice,
+    *,
+    as_json: bool,
+    history: bool = False,
+    more: bool = False,
+    used: bool = False,
 ) -> int:
     """The listing to stdout, hosts that did not answer to stderr (when none did, that is raised).
     `more`: another one was shown before, so no table says that there is nothing."""
@@ -96,7 +103,7 @@ def show(
         print_json(json.of_listing(listing.runs, listing.hosts))
     else:
         if listing.runs or not more:
-            print_table(_table(listing, history))
+            print_table(_table(listing, history, used))
         for row in listing.runs:
             if row.get("note") and not history:
                 voice.say(f"{row.get('label')} on {row.get('host')}: {row['note']}")
@@ -132,15 +139,16 @@ def _who_is_claimed(listing: Listing) -> list[str]:
     return [f"claimed: as the caller said; all that is known is the account, {', '.join(accounts)}"]
 
 
-def _table(listing: Listing, history: bool) -> Table:
+def _table(listing: Listing, history: bool, used: bool) -> Table:
     from datetime import UTC, datetime
 
     from dobby.cli.streams import is_terminal
     from dobby.views import table
 
-    make = table.of_history if history else table.of_runs
     now = datetime.now(UTC) if is_terminal(sys.stdout) else None
-    return make(listing.runs, now=now)
+    if history:
+        return table.of_history(listing.runs, now=now)
+    return table.of_runs(listing.runs, now=now, used=used)
 
 
 def _watch(client: Client, args: argparse.Namespace) -> int:
@@ -161,7 +169,7 @@ def _watch(client: Client, args: argparse.Namespace) -> int:
                 listing = _ask(client, args)
                 silent = [f"{h['host']} did not answer" for h in listing.hosts if not h["reachable"]]
                 silent += _untold(listing, history=False)
-                table = _table(listing, history=False).rich()
+                table = _table(listing, history=False, used=args.all).rich()
                 live.update(Group(table, *(Text(clean_cell(line)) for line in silent)), refresh=True)
                 time.sleep(REDRAW_S)
             except KeyboardInterrupt:

@@ -26,7 +26,7 @@ EXAMPLES = """\
 _BESIDE = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")
 _SETTINGS = (
     *("host", "label", "environment", "setup", "output", "keep"),
-    *("notify", "timeout", "grace", "if_running"),
+    *("notify", "timeout", "grace", "if_running", "memory", "cpus", "nice"),
 )
 
 
@@ -76,6 +76,9 @@ def make_parser() -> parsing.Parser:
         completes=IF_RUNNING,
     )
     value("--grace", metavar="TIME", help="time between SIGINT and SIGKILL (default: 3s)")
+    value("--memory", metavar="SIZE", help="most memory that the command may use, such as 4G")
+    value("--cpus", metavar="NUMBER", help="most processors that it may use, such as 2 or 0.5")
+    value("--nice", metavar="0-19", help="how far it stands back for other programs (default: 0)")
     value("--repo", metavar="URL", help="a repository that the host fetches itself")
     value("--run-id", metavar="ID", help="the id to give; the same again starts nothing twice")
     parser.flag("--forward-agent", help="let the set-up, not the command, use your ssh agent")

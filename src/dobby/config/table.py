@@ -9,9 +9,12 @@ from dobby.core.record import Record
 from dobby.core.request import IF_RUNNING, check_inside, check_program, check_variable
 from dobby.core.settings import (
     did_you_mean,
+    parse_cpus,
     parse_duration_s,
+    parse_size_bytes,
     read_boolean,
     read_count,
+    read_nice,
     read_string,
     read_strings,
 )
@@ -63,6 +66,9 @@ class Options(Record):
     timeout_s: float | None = None
     grace_s: float = 3.0
     if_running: str = "refuse"
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    nice: int = 0
     untracked_limit_mb: int = 50
     name: str = ""
     email: str = ""
@@ -75,6 +81,7 @@ class Options(Record):
 
 
 _DURATIONS = ("timeout", "grace", "answer_within")
+_FIELDS = {"memory": "memory_bytes", **{key: f"{key}_s" for key in _DURATIONS}}
 
 
 class Setting(Record):
@@ -90,8 +97,8 @@ class Setting(Record):
 
     @property
     def field(self) -> str:
-        """The field of Options that holds the value: durations in seconds are named so."""
-        return f"{self.key}_s" if self.key in _DURATIONS else self.key
+        """The field of Options that holds the value: durations and sizes are named by their unit."""
+        return _FIELDS.get(self.key, self.key)
 
     @property
     def variable(self) -> str:
@@ -187,6 +194,9 @@ SETTINGS = (
     _shared("timeout", _read_timeout, "when a run is ended", "--timeout"),
     _shared("grace", parse_duration_s, "time between SIGINT and SIGKILL", "--grace"),
     _shared("if_running", _read_if_running, "what to do when the label is held", "--if-running"),
+    _shared("memory", parse_size_bytes, "most memory that the command may use", "--memory"),
+    _shared("cpus", parse_cpus, "most processors that the command may use", "--cpus"),
+    _shared("nice", read_nice, "how far the command stands back for others", "--nice"),
     _shared("untracked_limit_mb", read_count, "most that untracked files may come to"),
     Setting(key="name", read=_name("project"), places=(PROJECT,), meaning="name of the project"),
     Setting(key="email", read=_read_email, places=(USER,), meaning="where one's own notices go"),

@@ -16,7 +16,7 @@ from dobby.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Optional
 
 KIND = "container"
 FILES = ("Containerfile", "Dockerfile")
@@ -165,9 +165,17 @@ def name_of(run_id: str) -> str:
     return f"dobby-{run_id}"
 
 
-def run_argv(container: Container, place: Place, command: str) -> tuple[str, ...]:
+def bounds(memory_bytes: Optional[int], cpus: Optional[float]) -> tuple[str, ...]:
+    """An engine's options for what a run may use; swap is none of it."""
+    memory = () if memory_bytes is None else (f"--memory={memory_bytes}", f"--memory-swap={memory_bytes}")
+    return memory if cpus is None else (*memory, f"--cpus={cpus:g}")
+
+
+def run_argv(
+    container: Container, place: Place, command: str, bounds: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Run `command` in the image; its output is the engine's own, its exit code too."""
-    how = ("--name", place.name, *container.engine.log)
+    how = ("--name", place.name, *container.engine.log, *bounds)
     return (*_run(container, place, how), "-c", _COMMAND, "sh", command)
 
 

@@ -7,7 +7,8 @@
 | preparing  | supervisor: the label's lock is held from here on                          |
 | phase      | name, duration_s, note: one step of the preparation is done                |
 | started    | wrapper {pid, started, boot, machine}; log_offset: the job's bytes begin;  |
-|            | cgroup: the command's own, "" where it has none;                           |
+|            | cgroup: the command's own, "" where it has none; fences: all that it       |
+|            | entered, for its limits;                                                   |
 |            | environment: its fingerprint, another one for other recipes                |
 | stopping   | by, reason ("stop" or "timeout")                                           |
 | note       | text: anything worth telling, e.g. a child left behind                     |

@@ -51,7 +51,6 @@ FINAL = (DONE, FAIL)
 # are newer. "anew" is $w.
 BOOTSTRAP = (
     "exec /bin/sh -c '"
-    "umask 077; "
     'IFS=" " read -r x y v a m w || exit 65; '
     '[ "$v" = "#dobby1" ] || exit 65; '
     'echo; echo "$m here 0"; '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dobby.core import names
+from dobby.core import names, settings
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
@@ -49,6 +49,8 @@ class Request(Record):
     `email` is the owner's address ("" is none), who is told of the kinds in `notify_on`;
     `notify` are addresses and names of channels that are told beside the team's.
     `requires` are programs that the host must have, `requires_from` the file that says so.
+    `memory_bytes` and `cpus` are the most that the command may use (None is no limit of ours), `nice`
+    is added to its niceness.
     """
 
     run_id: str
@@ -88,6 +90,9 @@ class Request(Record):
     requires_from: str = ""
     login: str = ""
     forward_agent: bool = False
+    memory_bytes: Optional[int] = None
+    cpus: Optional[float] = None
+    nice: int = 0
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""
@@ -152,9 +157,23 @@ def check_request(request: Request) -> Request:
         )
     if request.timeout_s is not None and request.timeout_s <= 0:
         raise UsageError("the timeout must be more than nothing")
+    _check_limits(request)
     if request.grace_s < 0:
         raise UsageError("the grace must not be negative")
     return request
+
+
+def _check_limits(request: Request) -> None:
+    for name, value, read in (
+        ("memory", request.memory_bytes, settings.parse_size_bytes),
+        ("cpus", request.cpus, settings.parse_cpus),
+        ("nice", request.nice, settings.read_nice),
+    ):
+        if value is not None:
+            try:
+                read(settings.read_number(value))
+            except ValueError as error:
+                raise UsageError(f"{name} {error}") from None
 
 
 def check_commit(text: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhdw])")
 _PLAIN = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(?:([KMGTkmgt])(?:i?B)?)?\Z")
+_LEAST_BYTES, _MOST_BYTES = 1 << 20, 1 << 50
 _MOST_S = 100 * 365 * 86400.0
 DURATION = 'must be a duration such as "90s", "1h30m" or "14d"'
 
@@ -49,6 +51,41 @@ def _within_reason(seconds: float, value: object) -> float:
     return seconds
 
 
+def parse_size_bytes(value: object) -> int:
+    """Bytes: of "4G", "512M", "1.5GiB" (powers of 1024, as systemd, docker and Slurm reckon), or of a
+    number of bytes. Raises ValueError: what is expected, as a reader does."""
+    found = _SIZE.match(value.strip()) if isinstance(value, str) else None
+    if found:
+        size = float(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper())
+    elif isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    else:
+        raise ValueError(f'must be a size such as "4G" or "512M", not {shown_value(value)}')
+    if not _LEAST_BYTES <= size <= _MOST_BYTES:
+        raise ValueError(f"must be a size from 1M to 1024T, not {shown_value(value)}")
+    return int(size)
+
+
+def parse_cpus(value: object) -> float:
+    """How many processors: 2, 0.5, also as text. Raises ValueError as a reader does."""
+    if isinstance(value, str) and _PLAIN.match(value.strip()):
+        value = float(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.01 <= value <= 10000:
+        raise ValueError(f"must be a number of processors such as 2 or 0.5, not {shown_value(value)}")
+    return float(value)
+
+
+def read_nice(value: object) -> int:
+    """From 0 to 19: less than that only root may give, and would take from others."""
+    try:
+        number = read_count(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 19:
+        raise ValueError(f"must be a whole number from 0 to 19, not {shown_value(value)}")
+    return number
+
+
 def read_string(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f'must be text such as "abc", not {shown_value(value)}')
@@ -71,6 +108,13 @@ def read_count(value: object) -> int:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"must be a whole number from 0, not {shown_value(value)}")
+    return value
+
+
+def read_number(value: object) -> float:
+    """A number, not a text of one."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"must be a number, not {shown_value(value)}")
     return value
 
 

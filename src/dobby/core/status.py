@@ -88,6 +88,9 @@ def parse_cause(wire: dict[str, Any]) -> Record:
         raise ValueError(str(error)) from None
 
 
+# Peak memory of the cgroup, else of the largest process; seconds of all processors; log and outputs.
+USAGE = ("peak_memory_bytes", "cpu_s", "disk_bytes")
+
 # --- statuses ----------------------------------------------------------------------------
 
 
@@ -118,13 +121,15 @@ class Running(Record):
 
 class Final(Record):
     """What all final statuses share. `started_at` is None when the command never ran;
-    `duration_s` is from the command's start, by a monotonic clock where one saw it whole."""
+    `duration_s` is from the command's start, by a monotonic clock where one saw it whole. `usage` has
+    some of USAGE."""
 
     name = ""
     finished_at: str
     started_at: Optional[str] = None
     duration_s: Optional[float] = None
     log_offset: Optional[int] = None
+    usage: Optional[dict[str, Any]] = None
 
 
 class Succeeded(Final):

@@ -50,6 +50,7 @@ def to_row(view: RunView, host: str) -> dict[str, Any]:
     """The fields that CLI users and scripts rely on, in their order."""
     request, status = view.request, view.status
     final = status if isinstance(status, st.Final) else None
+    used = (final.usage if final else None) or {}
     started_at = final.started_at if final else getattr(status, "started_at", None)
     return {
         "host": host,
@@ -72,6 +73,7 @@ def to_row(view: RunView, host: str) -> dict[str, Any]:
         "started_at": started_at,
         "finished_at": final.finished_at if final else None,
         "duration_s": final.duration_s if final else None,
+        "usage": {name: used.get(name) for name in st.USAGE},
         "log_bytes": view.log_bytes,
         "log_offset": final.log_offset if final else getattr(status, "log_offset", None),
         "seq": view.seq,

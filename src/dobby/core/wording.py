@@ -55,6 +55,7 @@ def facts(notice: Notice) -> list[tuple[str, str]]:
         ("Command", command(run)),
         ("Directory", one_line(str(run.get("dir") or "")) or "top of the checkout"),
         ("Duration", duration(run["duration_s"]) if run.get("duration_s") is not None else ""),
+        ("Used", used(run.get("usage") or {})),
         ("Exit code", str(run["exit_code"]) if run.get("exit_code") is not None else ""),
         ("History", history(notice)),
         ("Note", one_line(str(run.get("note") or ""), 400)),
@@ -67,6 +68,14 @@ def status(notice: Notice) -> str:
     name = str(notice.run.get("status") or notice.kind).replace("_", " ")
     cause = whole_cause(notice.run.get("cause"))
     return f"{name}: {cause}" if cause else name
+
+
+def used(usage: dict[str, Any]) -> str:
+    """ "1.2 GB of memory at most, 3 min 5 s of CPU"; "" where nothing is known."""
+    memory, cpu_s = usage.get("peak_memory_bytes"), usage.get("cpu_s")
+    parts = [f"{memory / 1e6:.0f} MB" if memory < 1e9 else f"{memory / 1e9:.1f} GB"] if memory else []
+    parts = [f"{part} of memory at most" for part in parts]
+    return ", ".join([*parts, *([f"{duration(cpu_s)} of CPU"] if cpu_s else [])])
 
 
 def command(run: dict[str, Any]) -> str:

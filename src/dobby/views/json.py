@@ -16,7 +16,7 @@ RUN_FIELDS = ("host", "project", "label", "run_id", "revision", "commit", "statu
 ROW_FIELDS = (
     *("host", "project", "label", "run_id", "status", "exit_code", "cause", "command", "dir"),
     *("revision", "commit", "user", "created_at", "started_at", "finished_at", "duration_s"),
-    *("log_bytes", "notices"),
+    *("log_bytes", "notices", "usage", "queue_position", "max_running"),
 )
 
 

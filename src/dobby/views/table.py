@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dobby.views.log import clean_cell
+from dobby.views.units import duration_text, ordinal, used_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from dobby.config import Options, Setting
 
 RUN_HEADER = (*("LABEL", "HOST", "STATUS", "STARTED", "DURATION", "REVISION", "COMMIT", "USER", "COMMAND"),)
-HISTORY_HEADER = ("RUN", *RUN_HEADER[:-1], "HOW", RUN_HEADER[-1])
+USED_HEADER = (*RUN_HEADER[:-1], "USED", RUN_HEADER[-1])
+HISTORY_HEADER = ("RUN", *USED_HEADER[:-1], "HOW", RUN_HEADER[-1])
 NOTHING = "-"
 STATUS_WIDTH = 56
 _STYLES = {
@@ -60,12 +62,21 @@ class Table:
         return table
 
 
-def of_runs(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None) -> Table:
-    """What `ps` shows. `here` is the checkout's project: its labels stand without PROJECT/.
+def of_runs(
+    rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None, used: bool = False
+) -> Table:
+    """What `ps` shows, with `used` what the runs used too. `here` is the checkout's project: its
+    labels stand without PROJECT/.
 
     With `now` (aware) times are told as ages, for people; without, as the host gave them."""
     bare = _bare_project(rows, here)
+    if used:
+        return Table(USED_HEADER, [_with_used(row, _cells(row, bare, now)) for row in rows])
     return Table(RUN_HEADER, [_cells(row, bare, now) for row in rows])
+
+
+def _with_used(row: Mapping[str, Any], cells: list[str]) -> list[str]:
+    return [*cells[:-1], used_text(row.get("usage")) or NOTHING, cells[-1]]
 
 
 def of_history(rows: Sequence[Mapping[str, Any]], *, here: str = "", now: datetime | None = None) -> Table:
@@ -85,7 +96,7 @@ def _history_cells(row: Mapping[str, Any], bare: str, now: datetime | None) -> l
     cells[7] = _claimed(row, cells[7], mark) if cells[7] else NOTHING
     before = _text(row, "restart_of")
     how = f"restart of {before}" if before else "started"
-    return [_text(row, "run_id"), *cells[:-1], how, cells[-1]]
+    return [_text(row, "run_id"), *_with_used(row, cells)[:-1], how, cells[-1]]
 
 
 def _claimed(row: Mapping[str, Any], name: str, mark: str) -> str:
@@ -116,7 +127,7 @@ def untold_text(row: Mapping[str, Any], given_up_alone: bool = False) -> str:
 
 def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
     """Every setting, its value, and where the value comes from."""
-    rows = [[s.key, _setting(getattr(options, s.field)), options.sources[s.key]] for s in settings]
+    rows = [[s.key, _setting(s.field, getattr(options, s.field)), options.sources[s.key]] for s in settings]
     rows += [[f"host.{name}", entry.ssh, "user's file"] for name, entry in options.hosts.items()]
     return Table(("SETTING", "VALUE", "FROM"), rows)
 
@@ -221,12 +232,6 @@ def _waits_for(row: Mapping[str, Any]) -> str:
     return f"behind {behind}" if behind else ""
 
 
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 11th."""
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
-
-
 # --- times, sizes, values --------------------------------------------------------------------
 
 
@@ -280,23 +285,9 @@ def _failed_step(cause: Mapping[str, Any]) -> str:
     return f"{step}: {' '.join(short)}, exit {code}" if step == "environment" else f"{step}: exit {code}"
 
 
-def duration_text(seconds: float) -> str:
-    """0.4s, 12s, 3m05s, 2h10m, 4d3h."""
-    if seconds < 10 and seconds != int(seconds):
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600}h"
-
-
-def _setting(value: object) -> str:
+def _setting(field: str, value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or NOTHING
     if isinstance(value, float):
-        return duration_text(value)
+        return duration_text(value) if field.endswith("_s") else f"{value:g}"
     return NOTHING if value in ("", None) else str(value)

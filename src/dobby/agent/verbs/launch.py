@@ -11,6 +11,7 @@ from dobby.agent import (
     callers,
     conclude,
     durable,
+    limits,
     locks,
     outbox,
     preflight,
@@ -78,6 +79,7 @@ def _launch(call: Call) -> dict[str, Any]:
             return _answer(run, already=True)
     agent_socket = ssh_agent.reachable() if request.forward_agent else ""
     admission.check_environment(request)
+    limits.check(request)
     settings = admission.read_settings(call.home)
     if run_fd is None:
         preflight.check(call.home, request, settings, call.wire.say)
@@ -110,6 +112,7 @@ def _launch(call: Call) -> dict[str, Any]:
             label_fd=label_fd,
             agent_socket=agent_socket,
             launcher=os.getpid(),
+            umask=call.umask,
         )
     )
     return {**_answer(run, already), "audience": _audience(request, settings)}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def run(call: Call) -> dict[str, Any]:
-    """`args`: `project label run_id values agent_socket launcher` and the inherited
-    descriptors `run_fd label_fd ready_fd`, which must not be inherited any further by the job."""
+    """`args`: `project label run_id values umask agent_socket launcher` and the
+    inherited descriptors `run_fd label_fd ready_fd`, which must not be inherited any further by the job."""
     args = call.args
     job = layout.Job(home=call.home, project=args["project"], label=args["label"])
     stored = store.load(job.run(args["run_id"]))
@@ -34,6 +34,7 @@ def run(call: Call) -> dict[str, Any]:
         values=args["values"],
         run_fd=args["run_fd"],
         label_fd=args["label_fd"],
+        umask=args["umask"],
         agent_socket=args["agent_socket"],
         launcher=args["launcher"],
     )
