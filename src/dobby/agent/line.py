@@ -37,6 +37,8 @@ class Line:
 
     def begin(self) -> None:
         self._tell(ev.PREPARING)
+        if self._place is not None:
+            self._place.pass_on()
 
     def let_go_label(self, shared: bool) -> None:
         """`shared`: only our own hold. Else for all: whoever launched us may not have closed its

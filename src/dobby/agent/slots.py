@@ -65,6 +65,10 @@ class Place:
         while not self._try_in_turn():
             continue
 
+    def pass_on(self) -> None:
+        """It is the next one's turn to look: what this run does first is on record."""
+        self._let_go(WAITING)
+
     def leave(self) -> None:
         """Let go, also of what the wrapper has inherited."""
         for name in tuple(self._held):
@@ -106,7 +110,6 @@ class Place:
                 self._hold(WAITING)
                 return False
             self._hold(RUNNING)
-            self._let_go(WAITING)
             return True
         finally:
             locks.release(fd)
