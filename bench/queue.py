@@ -97,9 +97,13 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=8, help="launches under way at the same time")
     args = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="bench-")
+    queue = Queue(folder, args.max_running)
     try:
-        _measure(Queue(folder, args.max_running), args.runs, args.at_once)
+        _measure(queue, args.runs, args.at_once)
     finally:
+        for row in queue.rows():  # where something failed
+            if row["finished_at"] is None:
+                queue.ask("stop", row["label"], "-H", "local")
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -79,6 +79,9 @@ def test_every_setting_is_read_with_its_type() -> None:
         timeout = 90
         grace = "500ms"
         if_running = "queue"
+        memory = "4G"
+        cpus = 1.5
+        nice = 10
         untracked_limit_mb = 7
     """
     options = resolve(
@@ -104,6 +107,9 @@ def test_every_setting_is_read_with_its_type() -> None:
         "timeout": 90.0,
         "grace": 0.5,
         "if_running": "queue",
+        "memory": 4 << 30,
+        "cpus": 1.5,
+        "nice": 10,
         "untracked_limit_mb": 7,
         "name": "shop",
         "email": "a@b",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Charge(Record):
     """A run to carry. `run_fd` holds the run's lock, `label_fd` the label's (None: wait for it);
     `values` are the forwarded ones, held in memory alone; `umask` is the account's.
-    `agent_socket` is the caller's ssh agent ("" is none), there for as long as the process `launcher` lives."""
+    `agent_socket` is the caller's ssh agent ("" is none), there for as long as the process `launcher`
+    lives."""
 
     run: layout.Run
     request: Request
