@@ -77,6 +77,9 @@ class Ssh:
         self._socket = _socket_path(self._destination, self._program, environ, warn) if shared else ""
         self.patience_s = _patience_s(bool(self._socket), self._asks)
 
+    def is_near(self) -> bool:
+        return bool(self._socket) and _is_live(self._socket)
+
     def start(self, errors: int) -> subprocess.Popen[bytes]:
         self.connect()
         argv = [*self._argv(), "-T", "--", self._destination, self._command(protocol.BOOTSTRAP)]

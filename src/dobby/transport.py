@@ -1,8 +1,8 @@
 """How a verb reaches the agent: over the system's OpenSSH (ssh.py), or as a child on this machine
 (local.py).
 
-One call is one session (`Session`): the header and the call go out at once, replies come back
-framed. When the host lacks the agent, the session ships it on the way.
+One call is one session (`Session`): the header goes out as it starts, then the call; replies come
+back framed. When the host lacks the agent, the session ships it on the way.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def connect(self) -> str:
             """Have a connection, so that a call costs no handshake: "made" now, "open" already,
             "each" (every call makes its own) or "local" (it takes none). Raises Unreachable."""
+
+        def is_near(self) -> bool:
+            """Whether a session starts at once: no handshake, and nothing is asked of a person."""
 
         def start(self, errors: int) -> subprocess.Popen[bytes]:
             """The running command with pipes on stdin and stdout, and stderr to the descriptor
@@ -79,6 +82,17 @@ class Session:
         # What `host check` tells: how long the host took to answer, and what login files printed.
         self.here_s: float | None = None
         self.noise, self.noise_bytes = b"", 0
+        self._begun: _Begun | None = None
+
+    def begin(self) -> None:
+        """Start the agent before the call is known: it gets ready meanwhile. Raises Unreachable."""
+        self._begun = self._start(anew=False)
+
+    def give_up(self) -> None:
+        """End what `begin` started and no call has used."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            self._leave(begun)
 
     def call(
         self,
@@ -102,19 +116,32 @@ class Session:
             raise crash.error from None
 
     def _attempt(self, first: bytes, on_reply: Callable[[str, bytes], Any], anew: bool) -> dict[str, Any]:
+        begun, self._begun = self._begun or self._start(anew), None
+        process = begun.process
+        try:
+            with _Watchdog(process, self._transport.patience_s) as watchdog:
+                self._send(process, first)
+                result = self._converse(process, on_reply, watchdog)
+            return self._failed(process, begun.errors, watchdog.barked) if result is None else result
+        finally:
+            self._leave(begun)
+
+    def _start(self, anew: bool) -> _Begun:
         errors = errors_file()
         try:
             self._began = time.monotonic()
-            process = self._transport.start(errors)
-            try:
-                with _Watchdog(process, self._transport.patience_s) as watchdog:
-                    self._send(process, protocol.header(self._agent.digest, self._marker, anew), first)
-                    result = self._converse(process, on_reply, watchdog)
-                return self._failed(process, errors, watchdog.barked) if result is None else result
-            finally:
-                _end(process, self._transport)
-        finally:
+            begun = _Begun(self._transport.start(errors), errors)
+        except BaseException:
             os.close(errors)
+            raise
+        self._send(begun.process, protocol.header(self._agent.digest, self._marker, anew))
+        return begun
+
+    def _leave(self, begun: _Begun) -> None:
+        try:
+            _end(begun.process, self._transport)
+        finally:
+            os.close(begun.errors)
 
     def _converse(
         self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any], watchdog: _Watchdog
@@ -193,6 +220,13 @@ class Session:
         except BrokenPipeError:
             return False
         return True
+
+
+class _Begun:
+    """A session that has started: its process, and the descriptor that gets its stderr."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: int) -> None:
+        self.process, self.errors = process, errors
 
 
 class _Crashed(Exception):

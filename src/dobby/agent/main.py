@@ -40,6 +40,8 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
     umask = os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it takes the exit codes of children
     wire = Wire(source, marker)
+    if first is None and not wire.has_more():
+        _get_ready()
     try:
         try:
             data = wire.read_frame() if first is None else first
@@ -55,6 +57,12 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
         wire.reply_json(*reply)
     except BrokenPipeError:  # the caller went away; nobody is left to answer
         os._exit(0)
+
+
+def _get_ready() -> None:
+    """The call is still being made up, which only a launch's is: import what that needs."""
+    importlib.import_module("dobby.agent.verbs.launch")
+    importlib.import_module("dobby.agent.supervisor")
 
 
 def run_verb(home: str, data: bytes, wire: Wire, umask: int) -> Any:

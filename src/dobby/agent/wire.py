@@ -34,12 +34,16 @@ class Wire:
     def check_caller(self) -> None:
         """Raises DobbyError when the caller has gone, which it may have done in the midst of a
         long step: what it was not told of, it should not find running."""
+        if self.has_more() and not self._source.peek(1):  # type: ignore[attr-defined]
+            raise DobbyError("the caller has gone, so nothing was started")
+
+    def has_more(self) -> bool:
+        """Whether the caller has sent something that was not read yet, or has gone."""
         import select
 
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
-        if poll.poll(0) and not self._source.peek(1):  # type: ignore[attr-defined]
-            raise DobbyError("the caller has gone, so nothing was started")
+        return bool(poll.poll(0))
 
     def read_frames(self) -> Callable[[int], bytes]:
         """A reader of one byte stream that comes as frames and ends with an empty one."""

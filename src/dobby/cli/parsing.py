@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from dobby.cli.streams import write_out
 from dobby.core.errors import UsageError
@@ -37,7 +38,7 @@ class Parser(argparse.ArgumentParser):
             usage=" ".join(["dobby", verb, *words, "[options]"]),
             description=about,
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
         )
         self.verb = verb
@@ -100,6 +101,23 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """argparse's own complaints, in our form."""
         raise UsageError(message.removeprefix("argument "), f"see dobby {self.verb} --help")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """argparse makes one for every option that is declared; without a width each asks shutil, whose
+    import costs more than the parsing."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=_width())
+
+
+def _width() -> int:
+    """As argparse chooses it: $COLUMNS, the terminal's, 80; less 2."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns):
+        return int(columns) - 2
+    try:
+        return (os.get_terminal_size(1).columns or 80) - 2
+    except OSError:
+        return 78
 
 
 def check_words(verb: str, words: Sequence[str], needed: Sequence[str], most: int | None) -> None:

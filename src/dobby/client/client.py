@@ -9,6 +9,7 @@ from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
 from dobby.client.listing import Listing
 from dobby.client.run import Run
+from dobby.config import DEFAULT
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 
 TYPE_CHECKING = False
@@ -95,13 +96,20 @@ class Client:
         flags = {key: value for key, value in options.items() if key not in asking.GIVEN}
         given = asking.check_given(revision, command, flags, options)
         early = asking.options_of(self._environ, flags, {}, revision)  # refuses what is wrong in itself
-        self._hosts().transport(early.host)
-        source = self._source(revision, flags, given)
-        chosen = asking.options_of(self._environ, flags, source.files, revision)
-        for warning in chosen.warnings:
-            self._say(f"warning: {warning}")
-        asked = asking.compose(source, chosen, revision, command, given, self._environ)
-        return self._launch(asked, source, follower, given.dry_run)
+        hosts = self._hosts()
+        hosts.transport(early.host)
+        # A project's file may only name the host where nobody else does.
+        if not given.dry_run and early.sources["host"] != DEFAULT:
+            hosts.begin(early.host)
+        try:
+            source = self._source(revision, flags, given)
+            chosen = asking.options_of(self._environ, flags, source.files, revision)
+            for warning in chosen.warnings:
+                self._say(f"warning: {warning}")
+            asked = asking.compose(source, chosen, revision, command, given, self._environ)
+            return self._launch(asked, source, follower, given.dry_run)
+        finally:
+            hosts.give_up()
 
     def _source(self, revision: str, flags: dict[str, Any], given: asking.Given) -> Source:
         if given.repo:

@@ -49,6 +49,7 @@ class Hosts:
         self._interactive = interactive
         self._limit_s = options.answer_within_s
         self._open: dict[str, Transport] = {}
+        self._ahead: dict[str, Session] = {}
         self._agent: shipping.Agent | None = None
 
     def transport(self, host: str) -> Transport:
@@ -75,6 +76,21 @@ class Hosts:
         if self._agent is None:
             self._agent = shipping.agent(state.cache_dir(self._environ))
         return self._agent
+
+    def begin(self, host: str) -> None:
+        """Start the next call's session now, where that takes no handshake: the agent starts while
+        the call is still being made up here. `give_up` ends one that no call has used."""
+        if host not in self._ahead and self.transport(host).is_near():
+            session = Session(self.transport(host), self.agent())
+            try:
+                session.begin()
+            except DobbyError:  # the call itself will say why
+                return
+            self._ahead[host] = session
+
+    def give_up(self) -> None:
+        for host in list(self._ahead):
+            self._ahead.pop(host).give_up()
 
     def call(
         self,
@@ -105,7 +121,8 @@ class Hosts:
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
     ) -> dict[str, Any]:
-        result = Session(way, self.agent()).call(verb, args, on_reply)
+        begun = self._ahead.pop(way.host, None) if way is self._open.get(way.host) else None
+        result = (begun or Session(way, self.agent())).call(verb, args, on_reply)
         rows = [*result.get("runs", ()), *([result["run"]] if "run" in result else [])]
         for row in rows:
             row["host"] = way.host
