@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.gitrepo import Repo
 
 
+# What `loginctl show-user NAME --property=Linger --value` says of an account that lingers.
+LINGERS = "#!/bin/sh\necho yes\n"
+
+
 class Scoped:
     """This machine with a stand-in for systemd-run, and a private socket's name where it looks."""
 
@@ -39,8 +43,9 @@ def make_scoped(
     (runtime / "systemd").mkdir(parents=True)
     (runtime / "systemd" / "private").touch()
     programs.mkdir()
-    (programs / "systemd-run").write_text(script)
-    (programs / "systemd-run").chmod(0o755)
+    for name, text in (("systemd-run", script), ("loginctl", LINGERS)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return Scoped(home, Client(cwd=repo.path), Host("local", str(home / ".dobby")))

@@ -113,3 +113,9 @@ def test_no_user_manager_no_scope(scoped: Scoped, tmp_path: Path) -> None:
     (tmp_path / "run" / "systemd" / "private").unlink()
     assert scoped.launch("true").wait()["status"] == "succeeded"
     assert not (scoped.home / "systemd-run.argv").exists()
+
+
+def test_a_user_manager_that_ends_with_the_session_is_not_relied_on(scoped: Scoped, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "loginctl").write_text("#!/bin/sh\necho no\n")
+    assert scoped.launch("true").wait()["status"] == "succeeded"
+    assert not (scoped.home / "systemd-run.argv").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import pwd
 
 from dobby.agent import start
 
@@ -16,22 +15,14 @@ _PLACES = ("/usr/lib/systemd", "/run/systemd", "/etc/systemd")  # the later wins
 
 
 def look() -> dict[str, Any]:
-    """`systemd` runs this machine; there is a user `manager`, in whose scopes runs are; the account
-    `lingers`; logind `kills` what a session leaves."""
+    """`systemd` runs this machine; there is a user `manager`, in whose scopes runs are where the
+    account `lingers`; logind `kills` what a session leaves."""
     return {
         "systemd": os.path.isdir("/run/systemd/system"),
-        "manager": bool(start.scope_argv("check")),
-        "lingers": _lingers(),
+        "manager": start.has_manager(),
+        "lingers": start.lingers(),
         "kills": os.path.isdir("/run/systemd/seats") and _kills(),
     }
-
-
-def _lingers() -> bool:
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return False
-    return os.path.exists(f"/var/lib/systemd/linger/{name}")
 
 
 def _kills() -> bool:

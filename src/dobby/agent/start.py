@@ -101,16 +101,39 @@ def tell_ready(fd: int) -> None:
 
 
 def scope_argv(name: str, properties: Sequence[str] = ()) -> list[str]:
-    """systemd-run in front, where the account has a user manager (systemd-run(1)): logout kills
-    neither the supervisor nor the job. [] where there is none. `name` is unique."""
+    """systemd-run in front, where the account has a user manager that stays (systemd-run(1)): logout
+    kills neither the supervisor nor the job. [] where there is none, or where it ends with the last
+    session and its scopes with it: a mere session of our own lives longer. `name` is unique."""
     program = find("systemd-run", os.environ)
-    if not program or not os.path.exists(f"{_runtime_dir()}/systemd/private"):
+    if not program or not has_manager() or not lingers():
         return []
     return [
         *(program, "--user", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"),
         *properties,
         *(f"--unit=dobby-{name}", "--"),
     ]
+
+
+def has_manager() -> bool:
+    """Whether a user manager runs for the account."""
+    return os.path.exists(f"{_runtime_dir()}/systemd/private")
+
+
+def lingers() -> bool:
+    """Whether the account's user manager outlives its sessions (loginctl(1), enable-linger)."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return False
+    if os.path.exists(f"/var/lib/systemd/linger/{name}"):
+        return True
+    program = find("loginctl", os.environ)
+    if not program:
+        return False
+    argv = (program, "show-user", name, "--property=Linger", "--value")
+    return spawn.capture(argv, cwd="/", env=os.environ)[1].strip() == b"yes"
 
 
 def _runtime_dir() -> str:

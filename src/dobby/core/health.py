@@ -207,13 +207,10 @@ def _memory(fact: Mapping[str, Any]) -> list[Line]:
 def _logout(fact: Mapping[str, Any]) -> Line:
     """`systemd`, `manager` (a user manager), `lingers`, `kills` (KillUserProcesses)."""
     mend = "`loginctl enable-linger` on the host, once, keeps the account's processes"
-    if fact["manager"] and not fact["lingers"]:
-        found = "the user manager, which has the runs, ends with the account's last session"
-        return _line("logout", BAD, found, mend)
     if fact["kills"] and not fact["lingers"]:
         found = "ends all of the account's processes (KillUserProcesses=yes)"
         return _line("logout", BAD, found, mend)
-    if fact["manager"]:
+    if fact["manager"] and fact["lingers"]:
         return _line("logout", GOOD, "ends no run: the user manager stays (linger)")
     why = "" if fact["systemd"] else " (no systemd)"
     return _line("logout", GOOD, f"ends no process{why}")
