@@ -72,7 +72,6 @@ def test_a_healthy_host() -> None:
         ({"home": {"error": "Read-only file system"}}, "home", BAD, "cannot be written"),
         ({"locks": {"error": "No locks available"}}, "locks", BAD, "do not work: No locks"),
         ({"memory": {"free_bytes": 1000}}, "memory", WARNING, "1.0 kB free"),
-        ({"logout": {"lingers": False}}, "logout", GOOD, "ends no process"),
         ({"logout": {"manager": False, "lingers": False, "kills": True}}, "logout", BAD, "KillUser"),
         ({"cron": {"program": "", "watch": False}}, "cron", NOTE, "none"),
         ({"cron": {"daemon": False}}, "cron", WARNING, "no cron daemon"),
@@ -131,3 +130,8 @@ def test_a_channel(said: dict[str, Any], state: str) -> None:
 
 def test_what_was_not_reached_has_no_line() -> None:
     assert [line.check for line in health.judge({"connection": {"error": "gone"}})] == ["connection"]
+
+
+def test_a_user_manager_that_does_not_linger_has_no_runs_to_take_along() -> None:
+    line = lines_of(logout={"lingers": False})["logout"]
+    assert (line.state, line.found) == (GOOD, "ends no process")
