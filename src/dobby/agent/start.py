@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 
-from dobby.agent import durable, limits, spawn
+from dobby.agent import durable, limits, spawn, trouble
 from dobby.agent.variables import find
 from dobby.core import protocol
 from dobby.core.errors import DobbyError
@@ -58,9 +58,7 @@ def _attempt(charge: Charge, body: Callable[[int], None], patience_s: Optional[f
             _detach(charge.run)
             body(ready_w)
         except BaseException:
-            import traceback
-
-            traceback.print_exc()
+            trouble.tell()
         finally:
             os._exit(1)
     os.close(ready_w)

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from dobby.agent import clock, durable, inotify, locks, outbox
+from dobby.agent import clock, durable, inotify, locks, outbox, trouble
 from dobby.core import layout, protocol
 from dobby.core.errors import DobbyError
 
@@ -84,9 +84,7 @@ def begin(home: str, *, scoped: bool) -> int:
                 _detach(home, ready_w)
                 _become(home, ready_w, scoped)
         except BaseException:
-            import traceback
-
-            traceback.print_exc()
+            trouble.tell()
         finally:
             os._exit(0)
     os.close(ready_w)

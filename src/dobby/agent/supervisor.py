@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import time
-import traceback
 
 from dobby.agent import (
     cgroups,
@@ -23,6 +22,7 @@ from dobby.agent import (
     ssh_agent,
     stewards,
     store,
+    trouble,
     variables,
     wrapper,
 )
@@ -82,7 +82,7 @@ def _outcome(charge: Charge, wake: Wake, line: Line) -> Outcome:
         line.begin()
         return _prepare_and_run(charge, wake, label_fd, previous)
     except Exception as error:
-        traceback.print_exc()
+        trouble.tell()
         return Outcome(cause=st.Internal(message=_in_words(error)))
 
 
@@ -213,7 +213,7 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     except Exception:
         # The command lives, so nothing may be concluded: once we are dead the run's lock is free,
         # and whoever comes next goes by what the wrapper has recorded.
-        traceback.print_exc()
+        trouble.tell()
         os._exit(1)
 
 
@@ -257,7 +257,7 @@ class Vigil:
             try:
                 self._end_if_asked()
             except OSError:  # no descriptor, or no process for a look at them: once more, then
-                traceback.print_exc()
+                trouble.tell()
             proved = self._proof() if self._vanished else None
             if proved is not None:
                 return Outcome(cause=proved[0], duration_s=proved[1], shared=True)
@@ -312,5 +312,5 @@ class Vigil:
         try:
             durable.create(self._charge.run.stop, durable.dump_json(ask))
         except OSError:  # a full disk does not lift the limit
-            traceback.print_exc()
+            trouble.tell()
         return ask

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from dobby.agent import cgroups, clock, durable, limits, members, processes, spawn
+from dobby.agent import cgroups, clock, durable, limits, members, processes, spawn, trouble
 from dobby.core import container, layout
 from dobby.core import status as st
 from dobby.core.record import Record
@@ -67,9 +67,7 @@ def start(
         if os.read(go_r, 1):
             _carry(run, command, label_fd, log_fd, told_w)
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        trouble.tell()
     finally:
         os._exit(0)
 

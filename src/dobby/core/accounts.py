@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from dobby.core.errors import UsageError
-from dobby.core.harmless import one_line, shortened
 from dobby.core.names import shown
 
 # useradd(8) takes no other: a first "-" would be an option to sudo, a "#" a number.
@@ -41,6 +40,8 @@ def what_sudo_said(host: str, account: str, said: str, code: int) -> tuple[str, 
     """Message and hint where the command never became the account's. `said` is sudo's stderr."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     unknown = [line for line in lines if any(word in line for word in _UNKNOWN)]
+    from dobby.core.harmless import one_line, shortened
+
     words = shortened(one_line((unknown or lines or [""])[-1]), 160)
     if code == _NOT_FOUND:
         return (

@@ -16,7 +16,6 @@ from dobby.core.settings import (
     read_table,
 )
 from dobby.core.status import NOTICE_KINDS
-from dobby.core.toml import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +68,10 @@ class HostSettings(Record):
 def parse_host_settings(text: str) -> HostSettings:
     """The settings of a file. A key that is not known gives a warning: a newer dobby may have
     written it. Raises UsageError for what is no TOML or has the wrong type."""
+    if not text:  # most hosts: not even the reader is imported
+        return HostSettings()
+    from dobby.core.toml import parse
+
     try:
         table = parse(text)
     except ValueError as error:
