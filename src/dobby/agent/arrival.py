@@ -11,17 +11,21 @@ from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dobby.agent.blobs import Store
     from dobby.agent.main import Call
     from dobby.core import layout
     from dobby.core.request import Request
 
 
-def ensure(job: layout.Job, request: Request, call: Call) -> None:
+def ensure(run: layout.Run, request: Request, call: Call) -> None:
     """Have every commit that the request names, and its tags, in the host's caches, pinned for
-    the job. Asks the caller for what is missing. Raises DobbyError."""
+    the job, and all contents that git does not carry. Asks the caller for what is missing.
+    Raises DobbyError."""
     env = hostgit.env_of(call.home)
     try:
-        _ensure(job, request, call, env)
+        _ensure(run.job, request, call, env)
+        if request.lfs or request.manifest:
+            _ensure_contents(run, request, call, env)
     except DobbyError:
         hostgit.check_git(env)  # it may have failed for the want of a git that fits
         raise
@@ -85,3 +89,52 @@ def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], 
     missing = set(want) - set(objects.existing(cache, want, env))
     if missing:
         raise DobbyError(f"the pack that arrived lacks {', '.join(sorted(missing))}")
+
+
+def _ensure_contents(run: layout.Run, request: Request, call: Call, env: dict[str, str]) -> None:
+    from dobby.agent import lfs
+    from dobby.agent.blobs import Store
+
+    project = run.job.of_project
+    store = Store(project.blobs)
+    repositories = {"": (project.cache, request.commit)}
+    for module in request.modules:
+        repositories[module.name] = (project.module_cache(module.name), module.commit)
+    chosen = {name: repositories[name] for name in request.lfs if name in repositories}
+    store.note_need(run, [commit for _, commit in chosen.values()], request.manifest)
+    for name, (cache, commit) in chosen.items():
+        if not store.is_whole(commit):
+            _lead_git_lfs(cache, store)
+            files = lfs.ensure_list(store, cache, commit, env)
+            _receive_contents(store, name, {f.sha256: f.size for f in files}, call)
+            store.note_whole(commit)
+    if request.manifest and not store.is_whole(request.manifest):
+        if store.read(request.manifest) is None:
+            _ask_contents(store, "", {request.manifest: -1}, call)
+        items = store.manifest(request.manifest)
+        _receive_contents(store, "", {i.sha256: i.size for i in items if not i.target}, call)
+        store.note_whole(request.manifest)
+
+
+def _lead_git_lfs(cache: str, store: Store) -> None:
+    """Where git-lfs is installed, it looks beside the objects that a sandbox borrows."""
+    if not os.path.lexists(f"{cache}/lfs"):
+        os.symlink(os.path.relpath(store.root, cache), f"{cache}/lfs")
+
+
+def _receive_contents(store: Store, repository: str, wanted: dict[str, int], call: Call) -> None:
+    missing = store.missing(wanted)
+    if missing:
+        _ask_contents(store, repository, missing, call)
+
+
+def _ask_contents(store: Store, repository: str, missing: dict[str, int], call: Call) -> None:
+    """The caller's frames: {"blobs": true} and then each content, in the order asked for, as
+    frames up to an empty one; or {"error": message}. Each is kept as soon as it is whole, so that
+    a cut connection costs the one that was under way."""
+    call.wire.reply_json(protocol.ASK, {"repository": repository, "blobs": [*missing.items()]})
+    answer = json.loads(call.wire.read_frame())
+    if "error" in answer:
+        raise DobbyError(str(answer["error"]))
+    for id in missing:
+        store.receive(id, call.wire.read_frames())

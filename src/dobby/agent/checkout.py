@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dobby.agent.gitdir import Wanted
     from dobby.agent.left import Kept, Left
+    from dobby.agent.lfs import Contents
     from dobby.agent.steps import Steps
 
     Tags = Sequence[tuple[str, str]]
@@ -48,7 +49,8 @@ class Checkout:
     """The repository whose files lie at `rel` of the sandbox `top` (b"" is the sandbox's own)
     and whose git directory lies at `git_rel`. `modules` are the paths, from `rel`, of the
     submodules that are checked out inside. `find_tags` gives those of the wanted tags that
-    exist; it is asked only where it matters."""
+    exist; it is asked only where it matters. `contents` fills in what is under Git LFS; it is
+    asked for with where the files and the git directory lie."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Checkout:
         steps: Steps,
         modules: frozenset[bytes] = frozenset(),
         find_tags: Callable[[], Tags] = lambda: (),
+        contents: Optional[Callable[[bytes, bytes, bytes], Contents]] = None,
     ) -> None:
         self.rel = rel
         self.git_rel = git_rel
@@ -68,6 +71,7 @@ class Checkout:
         self._find_tags = find_tags
         self.git_dir = trees.join(top, git_rel)
         self._tree = Worktree(trees.join(top, rel), self.git_dir, steps)
+        self._contents = contents(top, rel, self.git_dir) if contents else None
 
     def make(self) -> None:
         """Write the git directory, then the files. Raises StepFailed, ValueError, OSError."""
@@ -76,6 +80,7 @@ class Checkout:
         gitdir.make(self.git_dir, self.wanted)
         sandbox_refs.arrange(self.git_dir, self.wanted, tags)
         self._tree.write(self.wanted.commit)
+        self._fill()
         gitdir.write_note(self.git_dir, self.wanted, len(tags) == len(self.wanted.tags))
 
     def renew(self, left: Left, kept: Kept, left_by: str) -> Renewed:
@@ -92,6 +97,7 @@ class Checkout:
         if suspect:
             self._tree.forget_times(head)
         self._move(head, self._clear(head, left, kept), left, kept)
+        self._fill()
         base = ""
         if not refs.stand(self.git_dir, self.wanted, note):
             tags = self._find_tags()
@@ -118,6 +124,12 @@ class Checkout:
                     f" but the commit records {found}"
                 )
 
+    def _fill(self) -> None:
+        """Contents where pointers of Git LFS stand."""
+        if self._contents is not None and self._contents.fill(self.wanted.commit) is None:
+            self._tree.write(self.wanted.commit, everything=True)
+            self._contents.fill(self.wanted.commit)
+
     # --- what differs, out of the way ---
 
     def _clear(self, head: str, left: Left, kept: Kept) -> Cleared:
@@ -132,7 +144,10 @@ class Checkout:
             stay, moved = self._clear_untracked((*seen.untracked, *strangers), left, kept)
             for link in strangers:
                 self._empty_directory(link)
+            same = self._contents.unchanged(head, seen.tracked) if self._contents else ()
             for rel in seen.tracked:
+                if rel in same:
+                    continue
                 path = None if rel in links else left.take(trees.join(self.rel, rel))
                 changed[rel] = path or changed.get(rel)
                 moved += [rel] if path else []

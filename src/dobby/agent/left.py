@@ -8,8 +8,11 @@ from dobby.agent import durable, globs, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Optional
+
+
+_SLASH = ord("/")
 
 
 class Left:
@@ -61,16 +64,24 @@ class Left:
 
 
 class Kept:
-    """What the `keep` globs name in a sandbox, and all that lies below."""
+    """What the `keep` globs name in a sandbox, and all that lies below; and what `also` gives, once
+    it is asked for."""
 
-    def __init__(self, top: bytes, patterns: Iterable[str]) -> None:
+    def __init__(
+        self, top: bytes, patterns: Iterable[str], also: Optional[Callable[[], set[bytes]]] = None
+    ) -> None:
         self._top = top
         self._patterns = tuple(patterns)
+        self._also = also
         self._found: Optional[set[bytes]] = None
+        self._above: set[bytes] = set()
 
     def paths(self) -> set[bytes]:
         if self._found is None:
-            self._found = globs.find(self._top, self._patterns) if self._patterns else set()
+            found = globs.find(self._top, self._patterns) if self._patterns else set()
+            found |= self._also() if self._also else set()
+            self._found = found
+            self._above = {rel[:at] for rel in found for at, byte in enumerate(rel) if byte == _SLASH}
         return self._found
 
     def holds(self, rel: bytes) -> bool:
@@ -83,8 +94,7 @@ class Kept:
         """`rel` as the fewest paths of which none holds a kept one, and the kept ones."""
         if self.holds(rel):
             return [], [rel]
-        below = [path for path in self.paths() if path.startswith(rel + b"/")]
-        if not below or not trees.is_dir(self._top + b"/" + rel):
+        if rel not in self._above or not trees.is_dir(self._top + b"/" + rel):
             return [rel], []
         move: list[bytes] = []
         stay: list[bytes] = []

@@ -19,6 +19,11 @@ from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Optional
+
+    from dobby.agent.included import Included
+    from dobby.agent.lfs import Contents
     from dobby.agent.steps import Steps
     from dobby.agent.submodules import Place
     from dobby.core import layout
@@ -52,7 +57,8 @@ class _Sandbox:
         self._left_by = previous_run or run.run_id
         self._top = os.fsencode(run.job.sandbox)
         self._left = Left(self._top, os.fsencode(_left_dir(run, previous_run)))
-        self._kept = Kept(self._top, request.keep)
+        self._included = self._find_included()
+        self._kept = Kept(self._top, request.keep, self._included.stay if self._included else None)
         self._places = place_modules(request.modules)
 
     def prepare_exactly(self) -> str:
@@ -105,6 +111,8 @@ class _Sandbox:
         self._own(new).make()
         for place in self._places:
             place.make(new, self._module(new, place))
+        if self._included:
+            self._included.place(new)
         os.rename(new, self._top)
 
     def _make_anew(self, why: str) -> str:
@@ -118,6 +126,7 @@ class _Sandbox:
     def _renew(self) -> str:
         if not trees.is_dir(self._top):
             raise Broken("it is no directory")
+        self._kept.paths()
         renewed = self._own(self._top).renew(self._left, self._kept, self._left_by)
         if renewed.base:
             objects.pin_left(self._cache, self._run.label, self._left_by, renewed.base)
@@ -131,8 +140,20 @@ class _Sandbox:
         for name, base in bases.items():
             cache = self._run.job.of_project.module_cache(name)
             objects.pin_left(cache, self._run.label, self._left_by, base)
+        placed = self._included.place(self._top) if self._included else 0
+        included = f"included {placed} file{'s' if placed > 1 else ''}" if placed else ""
         kept = f"kept the job's commits as refs/dobby/left/{self._left_by}" if renewed.made else ""
-        return ", ".join(filter(None, (renewed.moved, self._left.note(), kept))) or "unchanged"
+        return ", ".join(filter(None, (renewed.moved, included, self._left.note(), kept))) or "unchanged"
+
+    def _find_included(self) -> Optional[Included]:
+        """None where nothing is included, nor was by the run before."""
+        request, job = self._request, self._run.job
+        if not request.manifest and not os.path.exists(job.included):
+            return None
+        from dobby.agent import blobs, included
+
+        store = blobs.Store(job.of_project.blobs)
+        return included.Included(self._top, job.included, store, request.manifest)
 
     # --- the checkouts ---
 
@@ -148,7 +169,8 @@ class _Sandbox:
             modules=self._inside(None),
         )
         paths = frozenset(place.path for place in self._places if place.parent is None)
-        return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags)
+        contents = self._contents_of("")
+        return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags, contents)
 
     def _module(self, top: bytes, place: Place) -> Checkout:
         cache = self._run.job.of_project.module_cache(place.module.name)
@@ -163,7 +185,18 @@ class _Sandbox:
             modules=self._inside(place),
         )
         paths = frozenset(p.path[len(place.path) + 1 :] for p in self._places if p.parent is place)
-        return Checkout(top, place.path, place.git_rel, wanted, self._steps, paths)
+        contents = self._contents_of(place.module.name)
+        return Checkout(top, place.path, place.git_rel, wanted, self._steps, paths, contents=contents)
+
+    def _contents_of(self, repository: str) -> Optional[Callable[[bytes, bytes, bytes], Contents]]:
+        """None where nothing of the repository is under Git LFS."""
+        if repository not in self._request.lfs:
+            return None
+        from dobby.agent import blobs, lfs
+
+        store = blobs.Store(self._run.job.of_project.blobs)
+        form = self._request.object_format
+        return lambda top, rel, git_dir: lfs.Contents(store, top, rel, git_dir, form)
 
     def _inside(self, parent: Place | None) -> tuple[tuple[str, str], ...]:
         return tuple((p.name, p.module.url) for p in self._places if p.parent is parent)

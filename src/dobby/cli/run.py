@@ -25,7 +25,7 @@ EXAMPLES = """\
 # Options that `Client.run` takes beside the settings.
 _BESIDE = ("env", "env_file", "dir", "repo", "run_id", "force", "dry_run")
 _SETTINGS = (
-    *("host", "label", "environment", "setup", "output", "keep"),
+    *("host", "label", "environment", "setup", "output", "keep", "include"),
     *("notify", "timeout", "grace", "if_running", "memory", "cpus", "nice"),
 )
 
@@ -62,6 +62,13 @@ def make_parser() -> parsing.Parser:
     value("--setup", metavar="COMMAND", help="command that ends the set-up")
     value("-o", "--output", metavar="GLOB", help="keep these files with the run", action="append")
     value("--keep", metavar="GLOB", help="leave these for the job's next run", action="append")
+    value(
+        "--include",
+        metavar="PATH",
+        help="an ignored file or folder to bring along, from the checkout's top",
+        action="append",
+        completes=files,
+    )
     value(
         "--notify",
         metavar="WHO",

@@ -55,11 +55,13 @@ class Given(Record):
 
 
 class Asked(Record):
-    """A request, the forwarded `values` that travel beside it, and the `host` to ask."""
+    """A request, the forwarded `values` that travel beside it, and the `host` to ask. `contents`
+    are what is included: SHA-256 -> a path to read, or the bytes themselves."""
 
     request: Request
     values: dict[str, str]
     host: str
+    contents: dict[str, str | bytes] = {}  # noqa: RUF012 (a record is frozen)
 
 
 def new_run_id() -> str:
@@ -245,6 +247,7 @@ def of_source(source: Source, environ: Mapping[str, str]) -> dict[str, Any]:
         "roots": source.roots,
         "object_format": checkout.object_format if checkout else "sha1",
         "modules": tuple(m.module for m in shot.modules) if shot else (),
+        "lfs": shot.lfs if shot else (),
         "tags": snap.tags(checkout, shot, state.cache_dir(environ)) if checkout and shot else (),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.client import asking, listing, state, targets
+from dobby.client import asking, including, listing, state, targets
 from dobby.client.by_url import source_by_url
 from dobby.client.hosts import Hosts
 from dobby.client.listing import Listing
@@ -107,6 +107,7 @@ class Client:
             for warning in chosen.warnings:
                 self._say(f"warning: {warning}")
             asked = asking.compose(source, chosen, revision, command, given, self._environ)
+            asked = including.of_options(asked, source, chosen, self._say)
             return self._launch(asked, source, follower, given.dry_run)
         finally:
             hosts.give_up()

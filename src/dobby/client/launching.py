@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from dobby.client.contents import Contents
 from dobby.client.following import Reader, follow
 from dobby.client.objects import Sender, nothing_to_send
 from dobby.core import protocol
@@ -41,7 +42,8 @@ class Launch:
         self._reader: Reader | None = None
         self._sender = None
         if source.checkout is not None and source.snapshot is not None:
-            self._sender = Sender(source.checkout, source.snapshot, progress)
+            contents = Contents(source.checkout, source.snapshot, asked.contents, progress, say)
+            self._sender = Sender(source.checkout, source.snapshot, contents, progress)
 
     def go(self) -> None:
         """Return once the run is acknowledged. Raises DobbyError; on Ctrl-C, with what is known of

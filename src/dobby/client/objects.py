@@ -1,4 +1,5 @@
-"""Answers a host's question for commits: what it may have already, then a pack of the rest."""
+"""Answers a host's question for commits: what it may have already, then a pack of the rest.
+`contents` answers for what git does not carry."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dobby.client.contents import Contents
     from dobby.snapshot import Checkout, Snapshot
 
 CHUNK = 1 << 18
@@ -24,7 +26,9 @@ NEAR = 16
 
 def nothing_to_send(payload: bytes) -> Iterator[bytes]:
     """The answer of a caller without a checkout."""
-    ids = ", ".join(id[:12] for id in json.loads(payload)["want"][:3])
+    question = json.loads(payload)
+    wanted = question.get("want") or [f"file {id[:7]}" for id, _ in question["blobs"]]
+    ids = ", ".join(id[:12] for id in wanted[:3])
     error = f"the host does not have {ids} any more, and there is no checkout here to send it from"
     yield protocol.frame(json.dumps({"error": error}).encode())
 
@@ -36,9 +40,13 @@ class Sender:
     takes part, so none of the user's push settings, hooks and URL rewrites can."""
 
     def __init__(
-        self, checkout: Checkout, snapshot: Snapshot, progress: Callable[[str, int, int | None], None]
+        self,
+        checkout: Checkout,
+        snapshot: Snapshot,
+        contents: Contents,
+        progress: Callable[[str, int, int | None], None],
     ) -> None:
-        self._progress = progress
+        self._progress, self._contents = progress, contents
         self._sources = {"": (checkout.git_dir, snapshot.objects, False)}
         for source in snapshot.modules:
             self._sources[source.module.name] = (source.git_dir, source.objects, source.cut)
@@ -49,6 +57,9 @@ class Sender:
     def answer(self, payload: bytes) -> Iterator[bytes]:
         """Frames that answer one question (`protocol.ASK`)."""
         question = json.loads(payload)
+        if "blobs" in question:
+            yield from self._contents.answer(question["repository"], question["blobs"])
+            return
         name, want = question["repository"], question["want"]
         git_dir, objects, cut = self._sources[name]
         have = self._have[name] = self._have.get(name, set()) | snap.known(

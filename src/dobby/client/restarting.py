@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.client import asking
+from dobby.client import asking, including
 from dobby.client.forwarding import forwarded, read_env_file
 from dobby.core import request as rq
 from dobby.core.errors import UsageError
@@ -51,7 +51,8 @@ def ask_again(
         **asking.of_caller(environ),
         **asking.of_owner(settings, source.checkout),
     )
-    return asking.Asked(request=request, values=values, host=row["host"]), source
+    asked = asking.Asked(request=request, values=values, host=row["host"])
+    return including.bring(asked, source, before.include, say), source
 
 
 def _values(

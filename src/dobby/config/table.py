@@ -188,7 +188,7 @@ SETTINGS = (
     _shared("requires", _each(check_program), "programs that a host must have"),
     _shared("output", _GLOBS, "files kept with the run", "--output"),
     _shared("keep", _GLOBS, "files left for the job's next run", "--keep"),
-    _shared("include", _GLOBS, "ignored files to bring along"),
+    _shared("include", _GLOBS, "ignored files to bring along", "--include"),
     _shared("forward_env", _each(check_variable), "variables whose values the job gets", "--env"),
     _shared("notify", _each(names.check_who), "who else is told", "--notify"),
     _shared("timeout", _read_timeout, "when a run is ended", "--timeout"),

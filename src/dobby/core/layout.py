@@ -34,6 +34,11 @@ class Project(Record):
     def jobs(self) -> str:
         return f"{self.root}/jobs"
 
+    @property
+    def blobs(self) -> str:
+        """Contents that git does not carry (agent/blobs.py): of Git LFS, and what is included."""
+        return f"{self.root}/blobs"
+
     def module_cache(self, name: str) -> str:
         """The object cache of a submodule. `name` may hold '/', never '..' (checked on parse);
         '%2F' keeps one cache from lying inside another."""
@@ -78,6 +83,16 @@ class Job(Record):
     def environment(self) -> str:
         """Holds one directory for each kind of environment (agent/environment.py)."""
         return f"{self.root}/environment"
+
+    @property
+    def needs(self) -> str:
+        """Holds a file for each run that needs contents of the project's `blobs`."""
+        return f"{self.root}/needs"
+
+    @property
+    def included(self) -> str:
+        """What of the sandbox was included, as it was written there (agent/included.py)."""
+        return f"{self.root}/included.json"
 
     @property
     def runs(self) -> str:

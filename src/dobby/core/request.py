@@ -20,7 +20,7 @@ IF_RUNNING = ("refuse", "queue", "replace")
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
     *("run_id", "user", "login", "client", "email", "notify_on", "restart_of", "force"),
-    *("subject", "tags", "roots", "modules", "object_format"),
+    *("subject", "tags", "roots", "modules", "object_format", "lfs"),
     *("requires", "requires_from"),
 )
 
@@ -51,6 +51,9 @@ class Request(Record):
     `requires` are programs that the host must have, `requires_from` the file that says so.
     `memory_bytes` and `cpus` are the most that the command may use (None is no limit of ours), `nice`
     is added to its niceness.
+    `include` are paths that travel beside the commit, `manifest` the id of the list of their files
+    (core/manifest.py; "" is none). `lfs` names the repositories whose .gitattributes speak of Git
+    LFS: "" is the project's own, else a submodule's name.
     """
 
     run_id: str
@@ -93,6 +96,9 @@ class Request(Record):
     memory_bytes: Optional[int] = None
     cpus: Optional[float] = None
     nice: int = 0
+    include: tuple[str, ...] = ()
+    manifest: str = ""
+    lfs: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked for: not who, not when, no forwarded value."""
@@ -139,6 +145,8 @@ def check_request(request: Request) -> Request:
     check_inside(request.dir, "directory")
     for glob in request.output + request.keep + request.setup_key:
         check_inside(glob, "glob")
+    for path in request.include:
+        check_inside(path, "included path")
     for name in request.forward + tuple(n for n, _ in request.variables):
         check_variable(name)
     for program in request.requires:

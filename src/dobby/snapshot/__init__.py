@@ -6,6 +6,8 @@
     dirty        submodules that have changes of their own
     filters      files that would not arrive as they are seen here
     modules      submodules, checked
+    pointers     changed files under Git LFS
+    include      files that git does not carry; hashes remembers their SHA-256
     take         all of these together: a Snapshot
     history      roots, tags, likely bases
     objects      reading, asking, packing
@@ -18,17 +20,20 @@ from __future__ import annotations
 
 from dobby.snapshot.checkout import Checkout, email_anywhere, email_of, open_checkout
 from dobby.snapshot.history import distance, recent, root_commits, tags
+from dobby.snapshot.include import Included, include
 from dobby.snapshot.modules import ModuleSource
 from dobby.snapshot.objects import known, pack
 from dobby.snapshot.take import Snapshot, read_file, read_files, take
 
 __all__ = [
     "Checkout",
+    "Included",
     "ModuleSource",
     "Snapshot",
     "distance",
     "email_anywhere",
     "email_of",
+    "include",
     "known",
     "open_checkout",
     "pack",

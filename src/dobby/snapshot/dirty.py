@@ -21,23 +21,26 @@ _IGNORE = re.compile(rb"^\s*ignore\s*=", re.MULTILINE | re.IGNORECASE)
 
 def commits(
     checkout: Checkout, state: State, stand: Callable[[Checkout], Snapshot]
-) -> tuple[dict[bytes, str], list[str]]:
-    """path -> commit of each submodule that differs from the commit it stands on, and a sentence
-    for each. `stand` gives the commit of a working tree, its own where nothing differs."""
+) -> tuple[dict[bytes, str], list[str], list[tuple[str, str]]]:
+    """path -> commit of each submodule that differs from the commit it stands on, a sentence for
+    each, and their changed contents under Git LFS. `stand` gives the commit of a working tree, its
+    own where nothing differs."""
     found: dict[bytes, str] = {}
     said: list[str] = []
+    contents: list[tuple[str, str]] = []
     for path in [*state.dirty_modules, *_hiding(checkout, state)]:
         top = f"{checkout.top}/{os.fsdecode(path)}"
         taken = stand(open_module(modules.git_dir_of(top), top))
         if taken.commit == taken.base:
             continue
         found[path] = taken.commit
+        contents += taken.contents
         said.append(
             f"the submodule {worktree.shown_path(path)} travels with its uncommitted changes"
             f" ({taken.changed} changed, {taken.untracked} untracked)"
         )
         said += [f"in {worktree.shown_path(path)}: {notice}" for notice in taken.notices]
-    return found, said
+    return found, said, contents
 
 
 def _hiding(checkout: Checkout, state: State) -> list[bytes]:

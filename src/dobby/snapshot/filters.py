@@ -1,5 +1,6 @@
-"""Paths under a filter of the laptop's (git-crypt, LFS): the host would get what the filter
-stores, not what the user sees, so they are named and refused unless forced (gitattributes(5))."""
+"""Paths under a filter of the laptop's (git-crypt …): the host would get what the filter
+stores, not what the user sees, so they are named and refused unless forced (gitattributes(5)).
+Git LFS is none of them: its contents travel, wherever .gitattributes of the tree ask for it."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import os
 import tempfile
 
 from dobby.core.errors import UsageError
+from dobby.core.pointer import FILTER
 from dobby.snapshot import git
 
 TYPE_CHECKING = False
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from dobby.snapshot.worktree import State
 
 _REGULAR = b"100"  # symlinks and gitlinks are not filtered
+_ATTRIBUTES = b".gitattributes"
+_LFS = b"filter=" + FILTER.encode()
 
 
 class Filtered(UsageError):
@@ -32,36 +36,62 @@ def drivers(checkout: Checkout) -> frozenset[str]:
     )
 
 
-def check_working_tree(checkout: Checkout, state: State) -> None:
-    """Raises Filtered. What git would add is asked, before it is added: filters do things."""
+def look_at_working_tree(checkout: Checkout, state: State, force: bool) -> bool:
+    """Whether its .gitattributes speak of Git LFS. Raises Filtered unless `force`. What git would
+    add is asked, before it is added: filters do things."""
+    attributes = [path for _, path in state.tracked if path.endswith(_ATTRIBUTES)]
+    attributes += [path for path in state.untracked if path.endswith(_ATTRIBUTES)]
+    attributes = [path for path in attributes if path.rpartition(b"/")[2] == _ATTRIBUTES]
     known = drivers(checkout)
-    if not known:
-        return
-    paths = [*(path for mode, path in state.tracked if mode.startswith(_REGULAR)), *state.untracked]
-    attributes = [path for path in paths if path.rpartition(b"/")[2] == b".gitattributes"]
+    if not attributes and not known:
+        return False
     top = os.fsencode(checkout.top)
-    if not _outside_mentions(checkout) and not any(
-        # One that a sparse checkout leaves out still counts, from the index.
-        not os.path.lexists(top + b"/" + path) or _mentions(top + b"/" + path)
-        for path in attributes
-    ):
-        return
-    _check(checkout.place, known, paths, "")
+    texts = {path: _speaks(top + b"/" + path) for path in attributes}
+    # One that a sparse checkout leaves out still counts, from the index.
+    left_out = any(not os.path.lexists(top + b"/" + path) for path in attributes)
+    lfs = left_out or any(_LFS in text for text in texts.values())
+    foreign = _foreign(checkout, known)
+    if foreign and not force and (left_out or any(texts.values()) or _outside(checkout)):
+        paths = (path for mode, path in state.tracked if mode.startswith(_REGULAR))
+        _check(checkout.place, foreign, [*paths, *state.untracked], "")
+    return lfs
 
 
-def check_commit(checkout: Checkout, place: git.Place, commit: str, within: str = "") -> None:
-    """Raises Filtered. `within` is the submodule's path, with "/", where `place` is one."""
+def look_at_commit(
+    checkout: Checkout,
+    place: git.Place,
+    commit: str,
+    force: bool,
+    within: str = "",
+    top: bytes | None = None,
+) -> bool:
+    """Whether its .gitattributes speak of Git LFS. Raises Filtered unless `force`. `within` is the
+    submodule's path, with "/", where `place` is one. `top` are the bytes of the .gitattributes at
+    its top where these are known: then where no filter is set up here, those alone are asked."""
     known = drivers(checkout)
-    if not known:
-        return
+    if not known and top is not None:
+        return _LFS in top
     mentioned = git.run(
         place,
-        *("grep", "-l", "-z", "-a", "-F", "-e", "filter", "--no-color", "--no-recurse-submodules"),
+        *("grep", "-h", "-a", "-F", "-e", "filter", "--no-color", "--no-recurse-submodules"),
         *(commit, "--", ":(top,glob)**/.gitattributes"),
         ok=(0, 1),
     )
-    if not mentioned and not _outside_mentions(checkout):
-        return
+    foreign = _foreign(checkout, known)
+    if foreign and not force and (mentioned or _outside(checkout)):
+        _check_commit(place, foreign, commit, within)
+    return _LFS in mentioned
+
+
+def _foreign(checkout: Checkout, known: frozenset[str]) -> frozenset[str]:
+    """Those whose paths cannot travel. Git LFS is one where the laptop's own attributes ask for it,
+    of which the host knows nothing."""
+    if FILTER in known and _LFS not in _outside(checkout):
+        return known - {FILTER}
+    return known
+
+
+def _check_commit(place: git.Place, known: frozenset[str], commit: str, within: str) -> None:
     with tempfile.TemporaryDirectory(prefix="dobby-") as directory:
         index = place.replace(index=f"{directory}/index")
         git.run(index, "read-tree", commit)
@@ -70,14 +100,24 @@ def check_commit(checkout: Checkout, place: git.Place, commit: str, within: str 
         _check(index, known, paths, within, "--cached")
 
 
+def under_lfs(place: git.Place, paths: list[bytes]) -> set[bytes]:
+    """Those of the working tree's `paths` that are under Git LFS."""
+    return {path for path, value in _attributes(place, paths) if value == FILTER.encode()}
+
+
+def _attributes(place: git.Place, paths: Iterable[bytes], *options: str) -> list[tuple[bytes, bytes]]:
+    """(path, value of the attribute `filter`) of each."""
+    fed = b"\0".join([*paths, b""])
+    out = git.run(place, "check-attr", "-z", "--stdin", *options, "filter", input=fed).split(b"\0")
+    return list(zip(out[0::3], out[2::3], strict=False))
+
+
 def _check(
     place: git.Place, known: frozenset[str], paths: Iterable[bytes], within: str, *options: str
 ) -> None:
-    fed = b"\0".join([*paths, b""])
-    out = git.run(place, "check-attr", "-z", "--stdin", *options, "filter", input=fed).split(b"\0")
     found = [
         (within + os.fsdecode(path), os.fsdecode(value))
-        for path, value in zip(out[0::3], out[2::3], strict=False)
+        for path, value in _attributes(place, paths, *options)
         if os.fsdecode(value) in known
     ]
     if not found:
@@ -92,8 +132,8 @@ def _check(
     )
 
 
-def _outside_mentions(checkout: Checkout) -> bool:
-    """Whether an attributes file that is no part of the tree speaks of filters."""
+def _outside(checkout: Checkout) -> bytes:
+    """What attributes files that are no part of the tree say, where they speak of filters."""
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     named = [value for key, value in checkout.config if key == "core.attributesfile"]
     files = (
@@ -101,12 +141,14 @@ def _outside_mentions(checkout: Checkout) -> bool:
         os.path.expanduser(named[-1]) if named else f"{config}/git/attributes",
         "/etc/gitattributes",
     )
-    return any(_mentions(os.fsencode(path)) for path in files)
+    return b"\n".join(filter(None, (_speaks(os.fsencode(path)) for path in files)))
 
 
-def _mentions(path: bytes) -> bool:
+def _speaks(path: bytes) -> bytes:
+    """The bytes of an attributes file that speaks of filters, else nothing."""
     try:
         with open(path, "rb") as file:
-            return b"filter" in file.read()
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False
+        return b""
+    return text if b"filter" in text else b""

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 class ModuleSource(Record):
     """A submodule, the git directory on this laptop that has its commit ("" where the host is to
     fetch it), and further object directories. A `cut` one is a shallow or partial clone: its
-    commit travels as it is, without the history."""
+    commit travels as it is, without the history. `lfs`: its .gitattributes speak of Git LFS."""
 
     module: Module
     git_dir: str
     objects: tuple[str, ...] = ()
     cut: bool = False
+    lfs: bool = False
 
 
 class Parent(Record):
@@ -94,11 +95,9 @@ def _sources(checkout: Checkout, parent: Parent, force: bool) -> tuple[list[Modu
                 found.append(ModuleSource(module=module, git_dir=""))
             continue
         place = located.place
-        if not force:
-            filters.check_commit(checkout, place, recorded.commit, f"{whole}/")
-        found.append(
-            ModuleSource(module=module, git_dir=place.git_dir, objects=place.objects, cut=located.cut)
-        )
+        lfs = filters.look_at_commit(checkout, place, recorded.commit, force, f"{whole}/")
+        source = ModuleSource(module=module, git_dir=place.git_dir, objects=place.objects)
+        found.append(source.replace(cut=located.cut, lfs=lfs))
         if git.run(place, "ls-tree", recorded.commit, "--", ".gitmodules"):
             inner = Parent(
                 place=place,

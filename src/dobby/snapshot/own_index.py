@@ -12,17 +12,19 @@ import tempfile
 
 from dobby.core.errors import DobbyError
 from dobby.snapshot import git, store
-from dobby.snapshot.worktree import READABLE
+from dobby.snapshot.worktree import NO_LFS, READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dobby.snapshot.checkout import Checkout
+    from dobby.snapshot.pointers import File
 
 # Our index is one whole file: no shared part is written into the user's git directory.
 _SETTINGS = (
     *("-c", "core.splitIndex=false", "-c", "core.untrackedCache=false", "-c", "core.safecrlf=false"),
+    *NO_LFS,
 )
 
 
@@ -62,17 +64,38 @@ class OwnIndex:
             self.place, *_SETTINGS, "update-index", option, "-z", "--stdin", input=b"\0".join([*paths, b""])
         )
 
-    def write_tree(self, paths: list[bytes], gone: list[bytes], links: Mapping[bytes, str]) -> str:
-        """The id of the tree with `paths` as they stand now, the submodules `links` at these
-        commits, and without `gone`, which may stand beyond what is a symlink now."""
+    def write_tree(
+        self, paths: list[bytes], gone: list[bytes], links: Mapping[bytes, str], files: Sequence[File] = ()
+    ) -> str:
+        """The id of the tree with `paths` as they stand now, but for those of `files`, which have
+        their own text; with the submodules `links` at these commits; and without `gone`, which may
+        stand beyond what is a symlink now."""
         if gone:
             self._update("--force-remove", gone)
-        if paths:
-            self._add(paths)
+        own = {file.path for file in files}
+        plain = [path for path in paths if path not in own]
+        if plain:
+            self._add(plain)
+        if files:
+            self._put(files)
         if links:
             lines = [b"160000 %s\t%s\0" % (id.encode(), path) for path, id in links.items()]
             git.run(self.place, *_SETTINGS, "update-index", "-z", "--index-info", input=b"".join(lines))
         return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
+
+    def _put(self, files: Sequence[File]) -> None:
+        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+            for number, file in enumerate(files):
+                with open(f"{folder}/{number}", "wb") as stream:
+                    stream.write(file.text)
+            names = "".join(f"{folder}/{number}\n" for number in range(len(files)))
+            asked = ("hash-object", "-w", "--no-filters", "--stdin-paths")
+            ids = git.run(self.place, *asked, input=os.fsencode(names)).split()
+        lines = [b"%b %b\t%b" % (f.mode.encode(), id, f.path) for f, id in zip(files, ids, strict=True)]
+        info = b"\0".join([*lines, b""])
+        git.run(
+            self.place, *_SETTINGS, "update-index", "--add", "--replace", "-z", "--index-info", input=info
+        )
 
     def _add(self, paths: list[bytes]) -> None:
         try:

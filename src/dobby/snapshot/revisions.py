@@ -29,12 +29,13 @@ _FETCH = (
 
 
 class Found(Record):
-    """A commit, the local branch to stand on ("" is a detached head), and whether its tree has
-    a .gitmodules."""
+    """A commit, the local branch to stand on ("" is a detached head), whether its tree has a
+    .gitmodules, and the bytes of the .gitattributes at its top."""
 
     commit: Object
     branch: str
     has_modules: bool
+    attributes: bytes
 
 
 def check_revision(revision: str) -> str:
@@ -93,7 +94,13 @@ def _found(read: Reader, name: str, branch: str) -> Found | None:
     if commit is None:
         return None
     has_modules = read.get(f"{commit.id}:.gitmodules") is not None
-    return Found(commit=commit, branch=branch, has_modules=has_modules)
+    attributes = read.get(f"{commit.id}:.gitattributes")
+    return Found(
+        commit=commit,
+        branch=branch,
+        has_modules=has_modules,
+        attributes=attributes.data if attributes is not None else b"",
+    )
 
 
 def _from_origin(checkout: Checkout, revision: str) -> Found | None:

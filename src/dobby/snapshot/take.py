@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
-from dobby.snapshot import commits, dirty, filters, modules, objects, revisions, store, worktree
+from dobby.snapshot import (
+    commits,
+    dirty,
+    filters,
+    modules,
+    objects,
+    pointers,
+    revisions,
+    store,
+    worktree,
+)
 from dobby.snapshot.own_index import OwnIndex
 
 TYPE_CHECKING = False
@@ -21,7 +31,9 @@ class Snapshot(Record):
     ("" is a detached head); `base` the commit of the user's history that it stands on (itself,
     or HEAD under a working tree; "" without one). `changed` and `untracked` count files.
     `objects` are further object directories to read it with; `notices` are sentences for the
-    user. A `parentless` one was cut from a history that is not whole here."""
+    user. A `parentless` one was cut from a history that is not whole here. `lfs` names the
+    repositories that may have files under Git LFS ("" is the checkout's own, else a submodule);
+    `contents` are those that git-lfs does not keep: (SHA-256, absolute path of the file)."""
 
     commit: str
     tree: str
@@ -37,6 +49,8 @@ class Snapshot(Record):
     objects: tuple[str, ...] = ()
     parentless: bool = False
     notices: tuple[str, ...] = ()
+    lfs: tuple[str, ...] = ()
+    contents: tuple[tuple[str, str], ...] = ()
 
 
 def take(
@@ -70,8 +84,9 @@ def _revision(checkout: Checkout, revision: str, force: bool, say: Callable[[str
         is_working_tree=False,
         objects=store.existing(checkout),
     )
-    if not force:
-        filters.check_commit(checkout, checkout.place.replace(objects=snapshot.objects), commit.id)
+    place = checkout.place.replace(objects=snapshot.objects)
+    lfs = filters.look_at_commit(checkout, place, commit.id, force, top=found.attributes)
+    snapshot = snapshot.replace(lfs=("",) if lfs else ())
     snapshot = _parentless(checkout, snapshot, found.commit)
     return _with_modules(checkout, snapshot, force) if found.has_modules else snapshot
 
@@ -107,13 +122,14 @@ def _standing(
         state = worktree.look(checkout)
         head = read.get(state.head) if state.head else None
     worktree.check_untracked(checkout, state, limit_bytes)
-    if not force:
-        filters.check_working_tree(checkout, state)
+    lfs = filters.look_at_working_tree(checkout, state, force)
     base = commits.parse_commit(head) if head is not None else None
     if base is None and not state.tracked and not state.untracked:
         raise UsageError(f"{checkout.top} has no commit and no files yet", "there is nothing to run")
-    links, said = dirty.commits(checkout, state, lambda module: _standing(module, limit_bytes, force)[0])
-    tree, changed = _tree(checkout, state, base, force, links)
+    links, said, theirs = dirty.commits(
+        checkout, state, lambda module: _standing(module, limit_bytes, force)[0]
+    )
+    tree, changed, contents = _tree(checkout, state, base, force, links, lfs)
     snapshot = Snapshot(
         commit=base.id if base else "",
         tree=tree,
@@ -127,6 +143,8 @@ def _standing(
         untracked_bytes=state.untracked_bytes,
         objects=store.existing(checkout),
         notices=tuple(said),
+        lfs=("",) if lfs else (),
+        contents=(*contents, *theirs),
     )
     if head is not None and base is not None and tree == base.tree:
         return snapshot, head, state.has_modules
@@ -156,11 +174,12 @@ def _tree(
     base: commits.Commit | None,
     force: bool,
     links: Mapping[bytes, str],
-) -> tuple[str, int]:
-    """The tree of the working tree with submodules at `links`, and how many tracked files differ
-    from HEAD."""
+    lfs: bool,
+) -> tuple[str, int, tuple[tuple[str, str], ...]]:
+    """The tree of the working tree with submodules at `links`, how many tracked files differ
+    from HEAD, and the contents of its files under Git LFS that do."""
     if base and not (state.changed or state.untracked or state.flagged or state.nested or links):
-        return base.tree, 0
+        return base.tree, 0, ()
     with OwnIndex(checkout) as index:
         hidden = index.hidden_edits(state.flagged)
         if hidden and not force:
@@ -173,10 +192,12 @@ def _tree(
             )
         changed = [*state.changed, *hidden]
         if base and not (changed or state.untracked or state.nested or links):
-            return base.tree, 0
-        standing = sorted({*changed} - {*state.gone, *links})
-        tree = index.write_tree([*standing, *state.untracked], [*state.gone, *state.nested], links)
-    return tree, 0 if base and tree == base.tree else len(changed)
+            return base.tree, 0, ()
+        paths = [*sorted({*changed} - {*state.gone, *links}), *state.untracked]
+        files = pointers.look(checkout, paths) if lfs and paths else ()
+        tree = index.write_tree(paths, [*state.gone, *state.nested], links, files)
+    contents = tuple((file.sha256, file.source) for file in files if file.source)
+    return tree, 0 if base and tree == base.tree else len(changed), contents
 
 
 def _with_modules(checkout: Checkout, snapshot: Snapshot, force: bool) -> Snapshot:
@@ -184,7 +205,11 @@ def _with_modules(checkout: Checkout, snapshot: Snapshot, force: bool) -> Snapsh
     found, notices = modules.sources(checkout, place, snapshot.commit, force)
     if not found and not notices:
         return snapshot
-    whole: Snapshot = snapshot.replace(modules=tuple(found), notices=(*snapshot.notices, *notices))
+    whole: Snapshot = snapshot.replace(
+        modules=tuple(found),
+        notices=(*snapshot.notices, *notices),
+        lfs=(*snapshot.lfs, *(source.module.name for source in found if source.lfs)),
+    )
     return whole
 
 

@@ -16,7 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dobby.snapshot.checkout import Checkout
 
+# git-lfs would put what it is asked about into the user's own store: what it might take for
+# unchanged is compared without it, and found to be so later (pointers.py).
+NO_LFS = ("-c", "filter.lfs.process=", "-c", "filter.lfs.required=false")
 _STATUS = (
+    *NO_LFS,
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )

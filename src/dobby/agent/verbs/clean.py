@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import containers, locks, rows, sandbox, store, turn
+from dobby.agent import blobs, containers, locks, rows, sandbox, store, turn
 from dobby.core.errors import NotFound
 from dobby.core.names import shown
 
@@ -79,7 +79,7 @@ def _reason_to_keep(runs: list[Stored], older_than_s: Any) -> str:
 def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
     """Bytes freed. The caller holds the label's lock."""
     containers.forget(job)
-    doomed = [job.sandbox, f"{job.sandbox}.new", job.environment]
+    doomed = [job.sandbox, f"{job.sandbox}.new", job.environment, job.included]
     for run_id in store.run_ids(job):
         run = job.run(run_id)
         doomed.append(run.left)
@@ -91,7 +91,9 @@ def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
     for path in doomed:
         freed += size_of(path)
         sandbox.remove_tree(path)
-    return freed
+    blobs.forget_needs(job)
+    needs = [other.needs for other in store.jobs(job.home, job.project)]
+    return freed + blobs.Store(job.of_project.blobs).drop_unneeded(needs)
 
 
 def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ def _launch(call: Call) -> dict[str, Any]:
     admission.admit(job.of_project, request)
     if run_fd is None:
         _refuse_if_busy(run, request)
-    arrival.ensure(job, request, call)
+    arrival.ensure(run, request, call)
     durable.make_dirs(job.runs)
     already = run_fd is not None
     try:
