@@ -86,3 +86,11 @@ def test_poetry(place: Place, tmp_path: Path) -> None:
 def test_pipenv(place: Place, tmp_path: Path) -> None:
     one, two = (PIPENV.format(n) for n in "12")
     prove(place, tmp_path, "pipenv", "Pipfile", one, two, "Your Pipfile.lock")
+    # What has left the lock is removed from an environment that is brought up to date.
+    place.write({"Pipfile": one})
+    place.prepare()
+    place.write({"Pipfile": one.replace('tiny = "==1"\n', "")})
+    lock(place, tmp_path, "pipenv", "lock")
+    with pytest.raises(AssertionError, match="No module named 'tiny'"):
+        place.say(place.prepare(), *SHOW)
+    assert "Uninstalling tiny" in place.log.read_text()

@@ -47,6 +47,8 @@ ERROR:: Aborting deploy
         ),
         (PIPENV, "Your Pipfile.lock (a178) is out of date. Expected: (f9d7)."),
         ("[dobby] install python3-venv there\nerror: x: y\n", "install python3-venv there"),
+        ("error: Failed to parse `uv.lock`\n  Caused by: a [", "Failed to parse `uv.lock` Caused by: a ["),
+        ("  × No solution found\n  ╰─▶ Because so", "No solution found Because so"),
         ("one\nbash: line 1: psql: command not found\ntwo", "bash: line 1: psql: command not found"),
         ("it is\nso\n", "so"),
         ("", ""),

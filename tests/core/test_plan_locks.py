@@ -78,10 +78,8 @@ def test_pipenv() -> None:
     tree = DictTree({"app/Pipfile": "p", "app/Pipfile.lock": "{}"}, "app")
     plan = pipenv.plan(tree, tools("pipenv", "python3"))
     (layer,) = plan.layers
-    assert layer.steps == (
-        ("/bin/pipenv", "install", "--deploy", "--python", "/bin/python3"),
-        ("/bin/pipenv", "clean"),
-    )
+    assert layer.steps == (("/bin/pipenv", "install", "--deploy", "--python", "/bin/python3"),)
+    assert layer.tidy == (("/bin/pipenv", "clean"),)
     assert dict(layer.variables) == {
         "PIPENV_CUSTOM_VENV_NAME": "venv",
         "WORKON_HOME": "/env",

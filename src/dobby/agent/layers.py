@@ -47,7 +47,8 @@ def bring_up(
     for layer in plan.layers[first:]:
         _remove_key(where, layer)
     # Only what was whole can be brought up to date by its own tool.
-    if first == 0 and (plan.layers[0].fresh or not whole or have[plan.layers[0].name] is None):
+    emptied = first == 0 and (plan.layers[0].fresh or not whole or have[plan.layers[0].name] is None)
+    if emptied:
         lodged.remove(where, sandbox)
         trees.remove_tree(where)
         durable.make_dirs(where)
@@ -56,7 +57,7 @@ def bring_up(
     before = built.look(sandbox, lodged.listed(where))
     for layer in plan.layers[first:]:
         try:
-            for step in layer.steps:
+            for step in (*layer.steps, *(() if emptied or have[layer.name] is None else layer.tidy)):
                 _run(kind, step, layer, steps, env)
         finally:  # also of a failed build: it is nothing that the run has left
             lodged.record(where, lodged.find(sandbox, plan.lodged) - foreign)

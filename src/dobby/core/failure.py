@@ -18,12 +18,14 @@ _TELLING = (
     re.compile(r"No solution found"),
     re.compile(r"lock.*(?:out of date|out-of-date|OUTDATED|in sync|up to date|to be updated)"),
     re.compile(r"(?:OUTDATED|changed).*lock"),
+    re.compile(r"DO NOT MATCH THE HASHES"),
     re.compile(
         r"ERROR: (?:Could not find a version|Cannot install|Package .* requires a different Python)"
     ),
     re.compile(r"version solving failed|ResolutionFailure|Unsatisfiable", re.I),
     re.compile(r"\bNo (?:interpreter|matching distribution) found\b|is not allowed by the project"),
 )
+_REASON = re.compile(r"\s*(?:╰─▶|Caused by:)")
 _MARKS = re.compile(r"^[\s×│╰─▶├•→>✘]+|^(?:ERROR|error|Error):+\s*")
 
 
@@ -58,15 +60,15 @@ def telling(tail: str) -> str:
     from dobby.core.excerpt import find_error
 
     line = find_error(lines) or (lines[-1] if lines else "")
-    return _plain(line)
+    return _with_next(lines, lines.index(line)) if line else ""
 
 
 def _with_next(lines: Sequence[str], at: int) -> str:
-    """uv says "No solution found …:" and the reason in the lines after it."""
-    said = _plain(lines[at])
-    if not said.endswith(":"):
+    """uv says "No solution found …", and the reason in the lines after it."""
+    said, after = _plain(lines[at]), lines[at + 1 : at + 4]
+    if not said.endswith(":") and not (after and _REASON.match(after[0])):
         return said
-    return " ".join([said, *map(_plain, lines[at + 1 : at + 4])])
+    return " ".join([said, *map(_plain, after)])
 
 
 def _plain(line: str) -> str:

@@ -75,7 +75,8 @@ class Layer(Record):
     """One part of an environment, built when `key` (the whole recipe, as text) has changed.
 
     A layer that is built anew builds the ones after it anew too. `fresh`: what `where` holds
-    is removed first; else the tool brings it up to date itself. Each step is an argv, run in
+    is removed first; else the tool brings it up to date itself, and the steps in `tidy` follow, which
+    an environment that is made anew has no need of. Each step is an argv, run in
     `cwd` with `variables` added."""
 
     name: str
@@ -84,6 +85,7 @@ class Layer(Record):
     cwd: str
     variables: tuple[tuple[str, str], ...] = ()
     fresh: bool = True
+    tidy: tuple[tuple[str, ...], ...] = ()
 
 
 class Plan(Record):

@@ -58,10 +58,11 @@ def plan(tree: Tree, tools: Tools) -> Plan:
             Layer(
                 name="dependencies",
                 key=key_text(*keys),
-                steps=(install, (pipenv, "clean")),
+                steps=(install,),
                 cwd=tree.path,
                 variables=variables,
                 fresh=has_paths,
+                tidy=((pipenv, "clean"),),
             ),
         ),
         path=(f"{venv}/bin",),
