@@ -4,6 +4,7 @@
 #   make lint      ruff and mypy
 #   make demo      dobby on a small real project, on this machine; demo-ssh: through a real sshd
 #   make bench     how long things take
+#   make campaign  faults by the thousand (SHORT=1: by the dozen; ARGS="--only NAME --seed N")
 #   make clean     remove all that make has made
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 T ?=
 BIN := .venv/bin
 
-.PHONY: help test lint format demo demo-ssh bench venv tools clean
+.PHONY: help test lint format demo demo-ssh bench campaign venv tools clean
 .NOTPARALLEL:
 
 help:
@@ -39,6 +40,9 @@ bench: tools venv
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.notices
 	if [ "$$(id -u)" -eq 0 ]; then $(BIN)/python -m bench.hosts; fi
+
+campaign: tools venv
+	$(BIN)/python -m campaign $(if $(SHORT),--short) $(ARGS)
 
 venv:
 	@scripts/venv.sh

@@ -9,7 +9,7 @@ import pytest
 import tomllib
 
 TOP = Path(__file__).parent.parent
-PLACES = ("src", "tests", "bench", "docs", "scripts", ".ci", ".github")
+PLACES = ("src", "tests", "bench", "campaign", "docs", "scripts", ".ci", ".github")
 TEXT = {".py", ".md", ".sh", ".toml", ".txt", ".yml", ".html", ".js", ".css", ""}
 
 FILES = sorted(

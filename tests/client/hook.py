@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tests.client.carried import launch, until_open
 from tests.wait import until
@@ -65,8 +65,15 @@ class Hook:
         return next(post.body for post in self.posts if post.kind == kind)
 
 
+H = TypeVar("H", bound=Hook)
+
+
+def serve() -> contextlib.AbstractContextManager[Hook]:
+    return serve_as(Hook)
+
+
 @contextlib.contextmanager
-def serve() -> Iterator[Hook]:
+def serve_as(kind: type[H]) -> Iterator[H]:
     class Answers(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers["Content-Length"]))
@@ -86,7 +93,7 @@ def serve() -> Iterator[Hook]:
         block_on_close = False
 
     with Server(("127.0.0.1", 0), Answers) as server:
-        hook = Hook(server)
+        hook = kind(server)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
