@@ -12,7 +12,7 @@ import pytest
 from tests.agent.sandboxes import commit, git, in_child, make_repo, send
 from tests.wait import until
 
-from dobby.agent import objects
+from dobby.agent import objects, pins
 from dobby.core.errors import DobbyError, UsageError
 
 if TYPE_CHECKING:
@@ -253,8 +253,8 @@ def test_gc_keeps_what_is_pinned_and_nothing_else(laptop: Path, cache: str) -> N
     git(cache, "gc", "-q", "--prune=now")
     assert objects.existing(cache, [first, second, tag], env) == [first, second, tag]
     assert objects.has_commit(cache, first, env, pin_hint="one")
-    objects.unpin(cache, "two", env)
-    objects.unpin(cache, "nobody", env)
+    pins.drop_job(cache, "two", env)
+    pins.drop_job(cache, "nobody", env)
     git(cache, "gc", "-q", "--prune=now")
     assert objects.existing(cache, [first, second, tag], env) == [first, tag]
 

@@ -72,6 +72,40 @@ def test_what_lives_is_kept(client: Client, host: Host) -> None:
     assert clean(client, outputs=True) == (["main"], [])
 
 
+def test_logs_stay_where_that_is_asked_for(client: Client, host: Host) -> None:
+    run = launch(client, host, "echo said; touch untracked; echo kept > $DOBBY_OUTPUTS/it")
+    run.wait()
+    launch(client, host, "true").wait()  # it moves what the first has left
+    assert os.path.exists(f"{run.root}/left/untracked")
+    cleaned, kept = clean(client, keep_logs=True)
+    assert cleaned == ["main"]
+    assert [reason.partition(",")[0] for reason in kept] == ["its outputs"]
+    assert [run.row()["log_bytes"] > 0, os.path.exists(run.outputs("it"))] == [True, True]
+    for gone in (f"{run.root}/left", f"{run.job}/sandbox", f"{run.job}/trash"):
+        assert not os.path.exists(gone)
+    assert clean(client, outputs=True) == (["main"], [])
+    assert [run.row()["log_bytes"], os.path.exists(run.outputs("it"))] == [0, False]
+    assert sorted(os.listdir(run.root))[:2] == ["events.jsonl", "exit.json"]
+
+
+def test_what_a_killed_clean_was_removing_goes_with_the_next(client: Client, host: Host) -> None:
+    run = launch(client, host, "true")
+    run.wait()
+    host.run(["mkdir", "-p", f"{run.job}/trash/0123/0/deep"])
+    assert clean(client) == (["main"], [])
+    assert not os.path.exists(f"{run.job}/trash")
+
+
+def test_pins_of_a_sandbox_go_with_it_and_that_of_the_last_run_stays(client: Client, host: Host) -> None:
+    run = launch(client, host, "true")
+    run.wait()
+    refs = ["git", "-C", f"{host.home}/projects/{run.run.project}/cache.git", "for-each-ref"]
+    assert b"refs/dobby/sandboxes/main" in host.run(refs)
+    assert clean(client) == (["main"], [])
+    assert b"refs/dobby/sandboxes/main" not in host.run(refs)
+    assert b"refs/dobby/jobs/main" in host.run(refs)
+
+
 def test_only_what_is_old_enough(client: Client, host: Host) -> None:
     run = launch(client, host, "true")
     run.wait()

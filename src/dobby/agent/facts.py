@@ -7,7 +7,7 @@ import sys
 import time
 
 from dobby.agent import admission, crontab, durable, hostgit, locks, outbox, room, store, variables
-from dobby.agent.verbs.clean import size_of
+from dobby.agent.sizes import size_of
 from dobby.core import layout
 from dobby.core.errors import DobbyError
 from dobby.core.health import PARTS

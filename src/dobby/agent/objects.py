@@ -306,16 +306,6 @@ def pin_tags(cache: str, ids: Iterable[str]) -> None:
         refs.write(f"{cache}/refs/dobby/tags/{check_commit(id)}", id)
 
 
-def unpin(cache: str, label: str, env: Mapping[str, str]) -> None:
-    """The job `label` is gone: `git gc` may drop what only it needed."""
-    check_name(label, "label")
-    names = [f"refs/dobby/jobs/{label}", f"refs/dobby/sandboxes/{label}", f"refs/dobby/left/{label}/"]
-    argv = [*GIT, "--git-dir=.", "for-each-ref", "--format=delete %(refname)", *names]
-    doomed = _ask(cache, argv, env)
-    if doomed:
-        _ask(cache, [*GIT, "--git-dir=.", "update-ref", "--stdin"], env, doomed)
-
-
 def _job_ref(cache: str, label: str) -> str:
     return f"{cache}/refs/dobby/jobs/{check_name(label, 'label')}"
 

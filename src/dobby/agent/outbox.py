@@ -58,6 +58,13 @@ def runs(home: str) -> list[layout.Run]:
     return sorted(ours, key=lambda run: run.run_id)
 
 
+def has_others(home: str) -> bool:
+    """Whether a run waits for the steward of another machine that shares this home."""
+    known = {run.marker for run in runs(home)}
+    base = layout.outbox(home)
+    return not is_empty(home) and any(f"{base}/{name}" not in known for name in os.listdir(base))
+
+
 def read(run: layout.Run) -> Delivered:
     """What became of the run's notices so far."""
     return delivered.parse(durable.read(run.notices) or b"")

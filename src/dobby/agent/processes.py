@@ -117,6 +117,44 @@ def _look_in_proc(pid: int) -> Optional[Process]:
     )
 
 
+def command_lines() -> list[bytes]:
+    """The words of every process, each line as the kernel has it (NUL between words); none where
+    there is no /proc."""
+    found = (_read_of(int(name), "cmdline") for name in _pids())
+    return [line for line in found if line]
+
+
+def is_used_by_git(directory: str) -> bool:
+    """Whether a git may be at work on a repository; true where that cannot be told."""
+    if not has_proc():
+        return True
+    known = os.fsencode(directory), os.fsencode(os.path.realpath(directory))
+    for name in _pids():
+        found = _look_in_proc(int(name))
+        if found is None or not found.name.startswith("git"):
+            continue
+        try:
+            here = os.fsencode(os.readlink(f"{PROC}/{name}/cwd"))
+        except OSError:  # another account's
+            here = b""
+        said = _read_of(found.pid, "cmdline") + _read_of(found.pid, "environ")
+        if any(here == path or here.startswith(path + b"/") or path in said for path in known):
+            return True
+    return False
+
+
+def _pids() -> list[str]:
+    return [name for name in os.listdir(PROC) if name.isdigit()] if has_proc() else []
+
+
+def _read_of(pid: int, name: str) -> bytes:
+    try:
+        with open(f"{PROC}/{pid}/{name}", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 def _ask_ps() -> list[Process]:
     """ps(1) as POSIX and macOS have it; the ps that was asked is left out."""
     from dobby.agent import spawn

@@ -14,6 +14,7 @@ from dobby.agent import (
     containers,
     durable,
     environment,
+    house,
     limits,
     members,
     processes,
@@ -73,6 +74,8 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
         conclude.conclude(stored, outcome.cause, outcome.duration_s, charge.values)
     line.leave()
     guard.close()
+    os.close(charge.run_fd)
+    house.keep(charge.run, charge.settings)
 
 
 def _outcome(charge: Charge, wake: Wake, line: Line) -> Outcome:

@@ -39,10 +39,15 @@ class Project(Record):
         """Contents that git does not carry (agent/blobs.py): of Git LFS, and what is included."""
         return f"{self.root}/blobs"
 
+    @property
+    def module_caches(self) -> str:
+        """Where the submodules' caches lie."""
+        return f"{self.root}/submodules"
+
     def module_cache(self, name: str) -> str:
         """The object cache of a submodule. `name` may hold '/', never '..' (checked on parse);
         '%2F' keeps one cache from lying inside another."""
-        return f"{self.root}/submodules/{name.replace('%', '%25').replace('/', '%2F')}.git"
+        return f"{self.module_caches}/{name.replace('%', '%25').replace('/', '%2F')}.git"
 
 
 class Job(Record):
@@ -93,6 +98,11 @@ class Job(Record):
     def included(self) -> str:
         """What of the sandbox was included, as it was written there (agent/included.py)."""
         return f"{self.root}/included.json"
+
+    @property
+    def trash(self) -> str:
+        """What is being removed (agent/trash.py)."""
+        return f"{self.root}/trash"
 
     @property
     def runs(self) -> str:
@@ -229,6 +239,11 @@ def steward_lock(home: str, machine: str) -> str:
 def slots(home: str, machine: str) -> str:
     """Who runs and who waits for a slot on this machine (agent/slots.py)."""
     return f"{home}/slots.{machine.replace('/', '-')}"
+
+
+def house(home: str) -> str:
+    """flocked by who tidies up the whole of it; its date says when that was done last."""
+    return f"{home}/house"
 
 
 def steward_trouble(home: str, machine: str) -> str:

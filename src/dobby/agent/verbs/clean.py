@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import blobs, containers, locks, rows, sandbox, store, turn
-from dobby.core.errors import NotFound
+from dobby.agent import blobs, containers, hostgit, house, locks, rows, store, turn
+from dobby.agent.sizes import size_of
+from dobby.agent.trash import Trash
+from dobby.core.errors import DobbyError, NotFound
 from dobby.core.names import shown
 
 TYPE_CHECKING = False
@@ -33,10 +35,12 @@ def run(call: Call) -> dict[str, Any]:
         if fd is None:
             kept.append({**name, "reason": reason or "its label is held: something of a run still lives"})
             continue
+        trash = Trash(job)
         try:
-            freed = _clean(job, bool(args.get("keep_logs")), bool(args.get("outputs")))
+            _clean(job, trash, bool(args.get("keep_logs")), bool(args.get("outputs")))
         finally:
             locks.release(fd)
+        freed = trash.empty() + _drop_contents(job)
         cleaned.append({**name, "freed_bytes": freed})
         if not args.get("outputs"):
             kept += _outputs_kept(name, runs)
@@ -76,24 +80,30 @@ def _reason_to_keep(runs: list[Stored], older_than_s: Any) -> str:
     return ""
 
 
-def _clean(job: layout.Job, keep_logs: bool, outputs: bool) -> int:
-    """Bytes freed. The caller holds the label's lock."""
+def _clean(job: layout.Job, trash: Trash, keep_logs: bool, outputs: bool) -> None:
+    """The caller holds the label's lock."""
     containers.forget(job)
-    doomed = [job.sandbox, f"{job.sandbox}.new", job.environment, job.included]
+    for path in (job.sandbox, f"{job.sandbox}.new", job.environment, job.included):
+        trash.take(path)
     for run_id in store.run_ids(job):
         run = job.run(run_id)
-        doomed.append(run.left)
+        trash.take(run.left)
         if not keep_logs:
-            doomed += [run.log, run.trouble]
+            for path in house.logs_of(run):
+                trash.take(path)
         if outputs:
-            doomed.append(run.outputs)
-    freed = 0
-    for path in doomed:
-        freed += size_of(path)
-        sandbox.remove_tree(path)
+            trash.take(run.outputs)
     blobs.forget_needs(job)
+    try:
+        house.unpin_sandbox(job, hostgit.env_of(job.home))
+    except DobbyError:  # no git, or settings that are damaged: a pin too many does no harm
+        return
+
+
+def _drop_contents(job: layout.Job) -> int:
+    """Bytes freed of the project's contents that no job needs any more."""
     needs = [other.needs for other in store.jobs(job.home, job.project)]
-    return freed + blobs.Store(job.of_project.blobs).drop_unneeded(needs)
+    return blobs.Store(job.of_project.blobs).drop_unneeded(needs)
 
 
 def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, Any]]:
@@ -102,24 +112,3 @@ def _outputs_kept(name: dict[str, Any], runs: list[Stored]) -> list[dict[str, An
     )
     reason = f"its outputs, {size / 1e6:.1f} MB (--outputs removes them too)"
     return [{**name, "reason": reason, "outputs_bytes": size}] if size else []
-
-
-def size_of(path: str, deadline: float = float("inf")) -> int:
-    """Bytes on disk at and below `path`; symbolic links are not followed, and what the account
-    may not look into counts nothing. At the `deadline` (monotonic) it is what was seen by then."""
-    total, folders = 0, [path]
-    while folders and time.monotonic() < deadline:
-        folder = folders.pop()
-        try:
-            total += os.lstat(folder).st_blocks * 512
-            if os.path.islink(folder) or not os.path.isdir(folder):
-                continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:  # gone meanwhile, forbidden, or a path longer than the system can name
-            continue
-    return total

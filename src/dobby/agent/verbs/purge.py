@@ -9,7 +9,7 @@ import signal
 import time
 
 from dobby.agent import crontab, durable, locks, outbox, processes, sandbox, stewards, store, turn
-from dobby.agent.verbs.clean import size_of
+from dobby.agent.sizes import size_of
 from dobby.core import layout
 from dobby.core.errors import Busy, DobbyError
 from dobby.core.sizes import size_text
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LEAVING_S = 15.0  # a steward's last words may take some seconds
 _STEP_S = 0.02
 _MOST_NAMED = 5
-_ITEMS = re.compile(r"(config\.toml(\.lock)?|watch|slots\..+|steward\..+\.(lock|err))\Z")
+_ITEMS = re.compile(r"(config\.toml(\.lock)?|watch|house|index|slots\..+|steward\..+\.(lock|err))\Z")
 _AGENT = re.compile(r"[0-9a-f]{64}(\..+)?\Z")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.agent import durable, hostgit, module_fetch, objects, spawn, store
+from dobby.agent import durable, hostgit, module_fetch, objects, packs, spawn, store
 from dobby.core import layout
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.names import shown
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from dobby.agent.main import Call
 
 # Nothing of the account's that would act or answer otherwise; its access (keys, helpers) stays.
-_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false", "-c", "gc.auto=0")
+_GIT = (
+    "git",
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "gc.auto=0"),
+    *("-c", "fetch.unpackLimit=1"),  # one pack, not loose objects
+)
 _FETCH = (
     "fetch",
     "-q",
@@ -50,6 +56,7 @@ def run(call: Call) -> dict[str, Any]:
     git = Git(project.cache, env, *call.args.get("login", ("", "")))
     try:
         objects.ensure_cache(project.cache, "sha1", env)
+        packs.recover(project.cache)
         return _fetch(git, url, revision)
     except DobbyError:
         hostgit.check_git(env)

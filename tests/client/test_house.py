@@ -1,0 +1,78 @@
+"""Housekeeping on the host: by each run's end, and for the whole of it once a day."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.client.carried import Carried, is_alive, launch
+from tests.wait import until
+
+from dobby import Client
+
+if TYPE_CHECKING:
+    from tests.conftest import Host
+    from tests.gitrepo import Repo
+
+DAY_S = 86400
+
+
+@pytest.fixture
+def client(repo: Repo, host: Host) -> Client:
+    return Client(cwd=repo.path)
+
+
+def configure(host: Host, text: str) -> None:
+    host.run(
+        ["sh", "-c", 'mkdir -p -m 700 "$1" && cat > "$1/config.toml"', "sh", host.home], input=text.encode()
+    )
+
+
+def done(client: Client, host: Host, label: str) -> Carried:
+    run = launch(client, host, "echo said; touch left; echo kept > $DOBBY_OUTPUTS/it", label=label)
+    run.wait()
+    until(lambda: not is_alive(run.supervisor()), 20)  # it has tidied up
+    return run
+
+
+def holds(run: Carried) -> list[str]:
+    return [name for name in ("output.log", "outputs/it", "left") if os.path.exists(f"{run.root}/{name}")]
+
+
+def make_due(host: Host) -> None:
+    """The last look at the whole host was two days ago."""
+    until(lambda: os.path.exists(f"{host.home}/house"), 10)
+    host.run(["touch", "-d", "2 days ago", f"{host.home}/house"])
+
+
+def test_keep_last(client: Client, host: Host) -> None:
+    configure(host, "keep_last = 2\n")
+    runs = [done(client, host, "etl") for _ in range(4)]
+    assert [holds(run) for run in runs[:2]] == [[], []]
+    assert [holds(run) for run in runs[2:]] == [
+        ["output.log", "outputs/it", "left"],
+        ["output.log", "outputs/it"],
+    ]
+    assert [r["status"] for r in client.history(host=host.name).runs] == ["succeeded"] * 4
+    with open(f"{runs[-1].root}/supervisor.err") as file:
+        assert file.read() == ""
+
+
+def test_once_a_day_the_whole_host(client: Client, host: Host) -> None:
+    """Runs of other jobs that are too old, and pins of jobs that are gone."""
+    old = [done(client, host, "other"), done(client, host, "other")]
+    gone = done(client, host, "gone")
+    final = f"{old[0].root}/final.json"
+    with open(final) as file:
+        text = file.read()
+    host.run(["sh", "-c", 'cat > "$1"', "sh", final], input=text.replace('_at":"20', '_at":"19').encode())
+    host.run(["rm", "-r", gone.job])
+    configure(host, "keep_days = 30\n")
+    make_due(host)
+    done(client, host, "etl")
+    assert [holds(run) for run in old] == [[], ["output.log", "outputs/it"]]
+    refs = ["git", "-C", f"{host.home}/projects/project/cache.git", "for-each-ref", "--format=%(refname)"]
+    assert b"/gone" not in host.run(refs)
+    assert time.time() - os.stat(f"{host.home}/house").st_mtime < DAY_S
