@@ -5,6 +5,7 @@ Whatever is needed by a live sandbox hangs on a ref of ours, so that `git gc` ke
     refs/dobby/jobs/<label>         the commit of the run accepted last
     refs/dobby/sandboxes/<label>    the commit that the job's sandbox stands on
     refs/dobby/left/<label>/<run>   a commit that the job built commits of its own upon
+    refs/dobby/spare                the commit of the project's spare sandbox
     refs/dobby/tags/<id>            an annotated tag that sandboxes know
 """
 
@@ -293,6 +294,11 @@ def pin(cache: str, label: str, commit: str) -> None:
 def pin_sandbox(cache: str, label: str, commit: str) -> None:
     """The sandbox of `label` stands on `commit`, also while a newer run waits. Durable."""
     refs.write(_sandbox_ref(cache, label), check_commit(commit))
+
+
+def pin_spare(cache: str, commit: str) -> None:
+    """The project's spare sandbox stands on `commit`. Durable."""
+    refs.write(f"{cache}/refs/dobby/spare", check_commit(commit))
 
 
 def pin_left(cache: str, label: str, run_id: str, commit: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import lodged, module_fetch, objects, trees
+from dobby.agent import lodged, module_fetch, objects, spare, trees
 from dobby.agent.checkout import Checkout
 from dobby.agent.collecting import collect
 from dobby.agent.gitdir import Broken, Wanted
@@ -48,6 +48,12 @@ def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) 
         raise steps.fail(str(error)) from None
 
 
+def make_spare(run: layout.Run, request: Request, steps: Steps, path: str) -> None:
+    """A sandbox at `path` as `request` would have it. Raises StepFailed, OSError."""
+    new = _Sandbox(run, module_fetch.complete(run.job.of_project, request, steps), "", steps)
+    new.make_at(path)
+
+
 class _Sandbox:
     def __init__(self, run: layout.Run, request: Request, previous_run: str, steps: Steps) -> None:
         self._run = run
@@ -79,12 +85,22 @@ class _Sandbox:
         self._pin()
         remove_tree(self._run.job.sandbox + ".new")
         if trees.lstat(self._top) is None:
-            self._make()
+            self._make_new()
             return "new"
         try:
             return self._renew_closed()
         except Broken as why:
             return self._make_anew(str(why))
+
+    def _make_new(self) -> None:
+        if not spare.take(self._run.job.of_project, self._top):
+            self._make()
+            return
+        try:
+            self._renew_closed()
+        except Broken:
+            remove_tree(self._run.job.sandbox)
+            self._make()
 
     def _renew_closed(self) -> str:
         """A job may have closed directories to its own account (chmod)."""
@@ -103,6 +119,12 @@ class _Sandbox:
         objects.pin_sandbox(self._cache, label, self._request.commit)
         for module in self._request.modules:
             objects.pin_sandbox(project.module_cache(module.name), label, module.commit)
+
+    def make_at(self, path: str) -> None:
+        """As for the first run of a job, but without what is included: that is the job's alone."""
+        remove_tree(path + ".new")
+        self._top, self._included = os.fsencode(path), None
+        self._make()
 
     def _make(self) -> None:
         """Beside, then renamed: a sandbox is whole, or it is not there."""

@@ -20,6 +20,7 @@ from dobby.agent import (
     processes,
     readable,
     sandbox,
+    spare,
     ssh_agent,
     stewards,
     store,
@@ -212,6 +213,7 @@ def _run(charge: Charge, wake: Wake, command: wrapper.Command, label_fd: int, lo
     try:
         wrapper.let_go(go)
         os.close(log_fd)
+        spare.keep(charge, lambda steps, path: sandbox.make_spare(run, charge.request, steps, path))
         return Vigil(charge, wake, members.scope_of(run, who, first), told).until_end()
     except Exception:
         # The command lives, so nothing may be concluded: once we are dead the run's lock is free,

@@ -44,6 +44,15 @@ class Project(Record):
         """Where the submodules' caches lie."""
         return f"{self.root}/submodules"
 
+    def spare(self, umask: int) -> str:
+        """A sandbox that no job has used, made under that umask (agent/spare.py)."""
+        return f"{self.root}/spare.{umask:03o}"
+
+    @property
+    def spare_lock(self) -> str:
+        """flocked while a spare is made."""
+        return f"{self.root}/spare.lock"
+
     def module_cache(self, name: str) -> str:
         """The object cache of a submodule. `name` may hold '/', never '..' (checked on parse);
         '%2F' keeps one cache from lying inside another."""

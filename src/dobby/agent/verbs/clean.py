@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import blobs, containers, hostgit, house, locks, rows, store, turn
+from dobby.agent import blobs, containers, hostgit, house, locks, rows, spare, store, turn
 from dobby.agent.sizes import size_of
 from dobby.agent.trash import Trash
 from dobby.core.errors import DobbyError, NotFound
@@ -44,6 +44,9 @@ def run(call: Call) -> dict[str, Any]:
         cleaned.append({**name, "freed_bytes": freed})
         if not args.get("outputs"):
             kept += _outputs_kept(name, runs)
+    for project in {job.of_project for job in _jobs(call)}:
+        if not any(os.path.isdir(job.sandbox) for job in store.jobs(call.home, project.project)):
+            spare.drop(project)
     return {"cleaned": cleaned, "kept": kept}
 
 
