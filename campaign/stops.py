@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from campaign.frame import Tally
     from campaign.lab import Lab
 
-OURS = ("dobby-steward", "dobby-agent", "dobby-run", "dobby-wrapper", "sshd", "sshd-session")
+OURS = ("dobby-steward", "sshd", "sshd-session")
 
 
 def trees(lab: Lab, tally: Tally) -> None:
@@ -48,9 +48,12 @@ def trees(lab: Lab, tally: Tally) -> None:
 
     tally.spread(one)
     if lab.sshd.uid is not None:
-        for process in leftovers.alive("", lab.sshd.uid):
-            if process.name not in OURS:
-                tally.failed(f"survivor {process}")
+        until(lambda: not _others(lab), 10, evidence=lambda: f"survivors {_others(lab)}")
+
+
+def _others(lab: Lab) -> list[str]:
+    """Processes of the account that are neither the link's nor the steward."""
+    return [str(process) for process in leftovers.alive("", lab.sshd.uid) if process.name not in OURS]
 
 
 def _left(path: str) -> list[str]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dobby.core.record import Record
 
 UNACKNOWLEDGED_S = 600.0
+FULL_BYTES = 65536  # a filesystem has no room for a log long before its very last block
 MOST_COUNTED = 10_000
 
 
@@ -45,24 +46,30 @@ def conclude(
     from dobby.agent import excerpts  # where a verb concludes nothing, it need not be there
 
     started = next((e for e in stored.events if e["kind"] == ev.STARTED), None)
+    full = started is not None and _is_full(stored.run)
     if started:
         _keep_outputs(stored)
     excerpts.keep(stored, values, started["log_offset"] if started else 0)
     containers.remove(stored.run, force=False)
-    final = _final(stored, cause, started, duration_s)
+    final = _final(stored, cause, started, duration_s, full)
     store.finish(stored.run, final)
     cgroups.remove(stored.fences())
     return final
 
 
 def _final(
-    stored: Stored, cause: Record, started: Optional[dict[str, Any]], duration_s: Optional[float]
+    stored: Stored,
+    cause: Record,
+    started: Optional[dict[str, Any]],
+    duration_s: Optional[float],
+    log_cut: bool,
 ) -> st.Final:
     times: dict[str, Any] = {
         "finished_at": clock.now(),
         "started_at": started["at"] if started else None,
         "duration_s": duration_s,
         "log_offset": started["log_offset"] if started else None,
+        "log_cut": log_cut,
     }
     stop, ended = store.read_stop(stored.run), store.read_exit(stored.run)
     used = (ended.usage if ended else None) or {}
@@ -74,6 +81,14 @@ def _final(
     if ended is not None and not ended.stop_asked:
         stop = None  # it came too late: the command had ended
     return st.from_exit(cause, stop, **times)
+
+
+def _is_full(run: layout.Run) -> bool:
+    """Whether the job's last lines may have found no room: it writes to the log itself, and nobody else
+    hears of what fails. Root may use what is set aside for it (statvfs(3))."""
+    found = os.statvfs(run.root)
+    free = found.f_bfree if os.getuid() == 0 else found.f_bavail
+    return found.f_blocks > 0 and free * found.f_frsize < FULL_BYTES
 
 
 def _kept_bytes(run: layout.Run) -> Optional[int]:

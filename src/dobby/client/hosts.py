@@ -86,11 +86,14 @@ class Hosts:
                 session.begin()
             except DobbyError:  # the call itself will say why
                 return
-            self._ahead[host] = session
+            if self._ahead.setdefault(host, session) is not session:
+                session.give_up()  # another thread was before us
 
     def give_up(self) -> None:
         for host in list(self._ahead):
-            self._ahead.pop(host).give_up()
+            begun = self._ahead.pop(host, None)
+            if begun is not None:
+                begun.give_up()
 
     def call(
         self,

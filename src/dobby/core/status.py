@@ -122,7 +122,7 @@ class Running(Record):
 class Final(Record):
     """What all final statuses share. `started_at` is None when the command never ran;
     `duration_s` is from the command's start, by a monotonic clock where one saw it whole. `usage` has
-    some of USAGE."""
+    some of USAGE. `log_cut`: the disk was full at the end, so that the log may lack lines."""
 
     name = ""
     finished_at: str
@@ -130,6 +130,7 @@ class Final(Record):
     duration_s: Optional[float] = None
     log_offset: Optional[int] = None
     usage: Optional[dict[str, Any]] = None
+    log_cut: bool = False
 
 
 class Succeeded(Final):

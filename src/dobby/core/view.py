@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Status = Union[st.Queued, st.Preparing, st.Running, st.Final]
 
 
+LOG_CUT = "the disk was full at the end: the log may lack its last lines"
+
+
 class RunView(Record):
     """A run as it is known. `seq` orders the runs of a job; `note` is what else to tell
     ("a child was left behind: sleep (pid 12)")."""
@@ -36,6 +39,8 @@ def make_view(
     log_bytes: int = 0,
 ) -> RunView:
     notes = [str(e.get("text", "")) for e in events if e["kind"] == ev.NOTE]
+    if final is not None and final.log_cut:
+        notes.append(LOG_CUT)
     return RunView(
         request=request,
         status=final if final is not None else st.fold(events),
