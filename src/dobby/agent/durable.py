@@ -106,8 +106,13 @@ def _link(temp: str, path: str) -> None:
 
 
 def reserve(path: str) -> None:
-    """Set aside the space (blocks and an inode) that `create(path, …)` will need."""
-    write_new(_spare(path), bytes(_SPARE_BYTES))
+    """Set aside the space (blocks and an inode) that `create(path, …)` will need. Not durable, as it
+    need not be: where there is no room, write(2) or close(2) says so (delayed allocation counts too)."""
+    fd = os.open(_spare(path), _WRITE | os.O_EXCL, 0o600)
+    try:
+        write_all(fd, bytes(_SPARE_BYTES))
+    finally:
+        os.close(fd)
 
 
 def _fill_spare(path: str, data: bytes) -> str:
@@ -140,6 +145,7 @@ def _temp(path: str) -> str:
 def append(path: str, line: bytes) -> None:
     """Append one line durably. A cut line that a crash left is ended first, so that it can
     spoil no other."""
+    is_new = not os.path.lexists(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         size = os.fstat(fd).st_size
@@ -149,6 +155,8 @@ def append(path: str, line: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+    if is_new:  # fsync(2): of a file does not reach its name
+        sync_dir(os.path.dirname(path))
 
 
 def _whole_lines(fd: int, size: int) -> int:

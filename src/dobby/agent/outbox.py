@@ -13,14 +13,14 @@ from dobby.core import delivered, layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
     from dobby.core.delivered import Delivered
 
 
 def add(run: layout.Run) -> None:
-    """The marker is durable; it says which machine's steward is to see to it. An empty one, as a
-    crash may leave it, is anyone's: the run itself says who carries it."""
+    """The marker's name is durable; what it holds says which machine's steward is to see to it. Cut, as
+    a crash may leave it, it is for any that it may have named: the run itself says who carries it."""
     durable.make_dirs(layout.outbox(run.home))
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(run.marker, flags, 0o600)
@@ -54,7 +54,7 @@ def runs(home: str) -> list[layout.Run]:
         return []
     marked = (layout.parse_marker(home, name) for name in names)
     here = clock.machine_id().encode() if names else b""
-    ours = (run for run in marked if run is not None and durable.read(run.marker) in (here, b""))
+    ours = (run for run in marked if run is not None and _may_name(durable.read(run.marker), here))
     return sorted(ours, key=lambda run: run.run_id)
 
 
@@ -63,6 +63,10 @@ def has_others(home: str) -> bool:
     known = {run.marker for run in runs(home)}
     base = layout.outbox(home)
     return not is_empty(home) and any(f"{base}/{name}" not in known for name in os.listdir(base))
+
+
+def _may_name(marker: Optional[bytes], here: bytes) -> bool:
+    return marker is not None and here.startswith(marker.rstrip(b"\0"))
 
 
 def read(run: layout.Run) -> Delivered:

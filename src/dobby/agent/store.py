@@ -122,6 +122,9 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     _remove_half_made(temp)
     os.mkdir(temp, 0o700)
     durable.write_new(f"{temp}/request.json", durable.dump_json(content))
+    os.close(
+        os.open(f"{temp}/events.jsonl", os.O_CREAT | os.O_CLOEXEC, 0o600)
+    )  # its name is safe with the run's
     for path in (run.exit, run.final):  # these must be written, however full the disk is by then
         durable.reserve(f"{temp}/{os.path.basename(path)}")
     lock = locks.take(f"{temp}/lock", wait=True)
