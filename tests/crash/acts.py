@@ -121,7 +121,9 @@ def launch_run(home: str, run_id: str = THIS) -> None:
     request = REQUEST.replace(run_id=run_id, roots=(COMMIT,))
     wire = Wire(_Caller(), "m", out_fd=os.open(os.devnull, os.O_WRONLY))
     try:
-        launch._launch(Call(home=home, args={"request": rq.to_dict(request)}, attached=b"", wire=wire))
+        launch._launch(
+            Call(home=home, args={"request": rq.to_dict(request)}, attached=b"", wire=wire, umask=0o077)
+        )
     finally:
         os.close(wire._out)
 

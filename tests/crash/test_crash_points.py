@@ -86,7 +86,7 @@ WRITERS = {
     *("durable.py", "store.py", "outbox.py", "locks.py", "refs.py"),
     *("start.py", "stewards.py", "supervisor.py", "processes.py", "loader.py"),
     *("collecting.py", "trees.py", "built.py", "gitdir.py", "sandbox.py", "objects.py"),
-    *("channels/apprise.py",),
+    *("blobs.py", "lfs.py", "channels/apprise.py"),
 }
 MAKES = {
     "os.rename",
