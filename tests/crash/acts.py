@@ -16,7 +16,6 @@ from tests.core.examples import COMMIT, REQUEST
 from dobby.agent import (
     clock,
     conclude,
-    config_file,
     durable,
     excerpts,
     members,
@@ -35,7 +34,6 @@ from dobby.core import layout
 from dobby.core import request as rq
 from dobby.core import status as st
 from dobby.core.errors import DobbyError
-from dobby.core.host_settings import parse_host_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,62 +292,3 @@ def _of_all(home: str, doing: tuple[Any, ...]) -> list[str]:
     if rows.look(found[THIS].run) is None or not (found[THIS].final or doing):
         wrong.append("it cannot be written to")
     return wrong
-
-
-# --- settings and pins ----------------------------------------------------------------------------
-
-
-class Settings(Play):
-    """The host's own settings, changed by dobby."""
-
-    def _set(number: int) -> Callable[[str], None]:  # type: ignore[misc]
-        def act(home: str) -> None:
-            config_file.edit(home, lambda _: f"# kept\nmax_running = {number}\n")
-
-        return act
-
-    acts = (_set(1), _set(2), _set(30))
-    values = (None, 1, 2, 30)
-
-    def broken(self, home: str, done: int, rebooted: bool) -> list[str]:
-        path = layout.settings(home)
-        try:
-            found = parse_host_settings((durable.read(path) or b"").decode()).max_running
-        except (DobbyError, ValueError) as error:
-            return [f"{path}: {error}"]
-        wrong = [] if found in self.values[done : done + 2] else [f"max_running is {found}"]
-        self.acts[1](home)
-        if parse_host_settings((durable.read(path) or b"").decode()).max_running != 2:
-            wrong.append("it cannot be changed")
-        return wrong
-
-
-class Pins(Play):
-    """The refs that keep a job's commits."""
-
-    ids = ("a" * 40, "b" * 40, "c" * 40)
-
-    def _pin(id: str) -> Callable[[str], None]:  # type: ignore[misc]
-        return lambda home: refs.write(f"{home}/refs/dobby/jobs/nightly", id)
-
-    acts = tuple(map(_pin, ids))
-
-    def prepare(self, home: str) -> None:
-        os.mkdir(home, 0o700)
-
-    def broken(self, home: str, done: int, rebooted: bool) -> list[str]:
-        found = refs.read(f"{home}/refs/dobby/jobs/nightly")
-        wrong = [] if found in ("", *self.ids)[done : done + 2] else [f"the ref says {found!r}"]
-        self.acts[0](home)
-        if refs.read(f"{home}/refs/dobby/jobs/nightly") != self.ids[0]:
-            wrong.append("it cannot be written")
-        return wrong
-
-
-PLAYS: dict[str, type[Play]] = {
-    "life": Life,
-    "stopped": Stopped,
-    "settled": Settled,
-    "settings": Settings,
-    "pins": Pins,
-}

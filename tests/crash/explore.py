@@ -15,6 +15,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.crash import acts
+from tests.crash.plays import PLAYS
 from tests.crash.record import Fault, Recorder
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Performance(NamedTuple):
 def explore(seed: int, progress: Callable[[str], None], mixtures: int = 3) -> Summary:
     """Every play, every point, every fault, and `mixtures` times six random power cuts at each point."""
     total = Summary(0, 0, [])
-    for name in acts.PLAYS:
+    for name in PLAYS:
         for found in _all_of(name, seed, mixtures):
             points, disks = total.points + found.points, total.disks + found.disks
             total = Summary(points, disks, total.wrong + found.wrong)
@@ -68,7 +69,7 @@ def _all_of(name: str, seed: int, mixtures: int) -> Iterator[Summary]:
 
 def crash_everywhere(name: str, chance: Optional[random.Random] = None) -> Summary:
     """Let each change be the last."""
-    play = acts.PLAYS[name]()
+    play = PLAYS[name]()
     with _stage() as stage:
         performance = _perform(play, stage, None)
         assert not performance.raised, performance.raised
@@ -80,7 +81,7 @@ def crash_everywhere(name: str, chance: Optional[random.Random] = None) -> Summa
 
 def unmissed(name: str) -> list[str]:
     """The fsyncs that could be left out and no look would tell: none, if the looks are sharp."""
-    play, found = acts.PLAYS[name](), []
+    play, found = PLAYS[name](), []
     with _stage() as stage:
         performance = _perform(play, stage, None)
         for number, op in enumerate(performance.ops):
@@ -128,7 +129,7 @@ def _is_new(seen: set[object], rebooted: bool, done: int, tree: Tree) -> bool:
 def fail_everywhere(name: str, errors: tuple[int, ...], stays: tuple[bool, ...] = (False,)) -> Summary:
     """Let each change fail with each of the errors, once or (a full disk) from there on. The play goes on
     as the agent does; the process then dies, and the power goes with what was not fsynced."""
-    play, points, disks, wrong = acts.PLAYS[name](), 0, 0, list[str]()
+    play, points, disks, wrong = PLAYS[name](), 0, 0, list[str]()
     play.faulted = True
     faults = [(error, stay) for error in errors for stay in stays if not stay or error == errno.ENOSPC]
     for error, stay in faults:
