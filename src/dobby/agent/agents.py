@@ -33,6 +33,7 @@ def sweep(home: str) -> list[str]:
         doomed = f"{base}/{name}.{os.getpid()}.new"  # the loader sweeps what ends so
         os.rename(f"{base}/{name}", doomed)
         trees.remove_tree(doomed)
+        trees.remove_tree(layout.index(home, name))
     return gone
 
 

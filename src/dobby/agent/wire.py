@@ -67,9 +67,10 @@ class Wire:
             data = data[os.write(self._out, data) :]
 
     def reply_json(self, kind: str, value: Any) -> None:
+        """`value` is plain, or JSON already, as bytes."""
         import json
 
-        self.reply(kind, json.dumps(value).encode())
+        self.reply(kind, value if isinstance(value, bytes) else json.dumps(value).encode())
 
     def say(self, text: str) -> None:
         """Progress, for a person."""

@@ -255,6 +255,11 @@ def house(home: str) -> str:
     return f"{home}/house"
 
 
+def index(home: str, digest: str) -> str:
+    """What the agent of that digest knows of jobs that are over (agent/index.py)."""
+    return f"{home}/index/{digest}"
+
+
 def steward_trouble(home: str, machine: str) -> str:
     """What the steward said on stderr: empty unless dobby is wrong."""
     return f"{home}/steward.{machine.replace('/', '-')}.err"
