@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING
 
 from tests.crash.acts import Life, Play, Settled, Stopped
 
 from dobby.agent import config_file, durable, refs
+from dobby.agent.blobs import Store
 from dobby.core import layout
+from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError
 from dobby.core.host_settings import parse_host_settings
 
@@ -63,10 +66,43 @@ class Pins(Play):
         return wrong
 
 
+class Contents(Play):
+    """What git does not carry. Small contents are not fsynced, and are known by their size to be lost."""
+
+    contents = (b"one", b"two")
+    ids = tuple(sha256(content).hexdigest() for content in contents)
+    whole = "f" * 40
+
+    def _receive(content: bytes) -> Callable[[str], None]:  # type: ignore[misc]
+        def act(home: str) -> None:
+            Store(f"{home}/blobs").receive(sha256(content).hexdigest(), io.BytesIO(content).read)
+
+        return act
+
+    acts = (*map(_receive, contents), lambda home: Store(f"{home}/blobs").note_whole(Contents.whole))
+
+    def prepare(self, home: str) -> None:
+        os.mkdir(home, 0o700)
+
+    def broken(self, home: str, done: int, rebooted: bool) -> list[str]:
+        store, wrong = Store(f"{home}/blobs"), []
+        missing = store.missing(dict.fromkeys(self.ids, 3))
+        if missing and store.is_whole(self.whole):
+            wrong.append("it is said to be whole, and is not")
+        for id, content in zip(self.ids, self.contents, strict=True):
+            if id in missing:
+                store.receive(id, io.BytesIO(content).read)
+        store.note_whole(self.whole)
+        if not store.is_whole(self.whole) or store.missing(dict.fromkeys(self.ids, 3)):
+            wrong.append("it cannot be made whole")
+        return wrong
+
+
 PLAYS: dict[str, type[Play]] = {
     "life": Life,
     "stopped": Stopped,
     "settled": Settled,
     "settings": Settings,
     "pins": Pins,
+    "contents": Contents,
 }

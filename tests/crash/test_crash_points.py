@@ -18,7 +18,7 @@ from tests.crash.disk import ROOT, Disk, Op
 from dobby.agent import durable
 
 AGENT = Path(__file__).parents[2] / "src" / "dobby" / "agent"
-SMALL = ("settled", "settings", "pins")
+SMALL = ("settled", "settings", "pins", "contents")
 
 
 @pytest.mark.parametrize("play", ["life", *SMALL])

@@ -6,7 +6,7 @@ One store a project, shared by its sandboxes, which get copies: a job may write 
       lock                   flocked while a need is noted, and while what nobody needs is removed
       objects/aa/bb/<sha256> a content, verified on arrival, 0600; the layout is git-lfs's
       lfs/<commit>.json      the commit's files under Git LFS (agent/lfs.py)
-      whole/<id>             there when all is here that a commit's list, or a manifest, names
+      whole/<id>             there when all is here that a commit's list, or a manifest, names: the boot id
     <job>/needs/<run id>     JSON: the `commits` and the `manifest` whose contents that run needs
 """
 
@@ -18,7 +18,7 @@ import json
 import os
 import time
 
-from dobby.agent import durable, locks, trees
+from dobby.agent import clock, durable, locks, trees
 from dobby.core import manifest as mf
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError
@@ -109,12 +109,12 @@ class Store:
 
     def is_whole(self, id: str) -> bool:
         """Whether all is here that the list of this id names: it was, and nothing of it goes while
-        a job needs it."""
-        return os.path.exists(f"{self.root}/whole/{id}")
+        a job needs it. Believed for one boot: what was not fsynced goes with a power cut."""
+        return durable.read(f"{self.root}/whole/{id}") == clock.boot_id().encode()
 
     def note_whole(self, id: str) -> None:
         durable.make_dirs(f"{self.root}/whole")
-        durable.replace(f"{self.root}/whole/{id}", b"")
+        durable.replace(f"{self.root}/whole/{id}", clock.boot_id().encode())
 
     def lfs_list(self, commit: str) -> str:
         return f"{self.root}/lfs/{commit}.json"
