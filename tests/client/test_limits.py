@@ -134,3 +134,10 @@ def test_properties_of_a_scope() -> None:
     most = (1 << 30) + limits.CARRIERS_BYTES
     assert limits.scope_properties(asked) == ["-p", f"MemoryMax={most}", "-p", "CPUQuota=150%"]
     assert limits.scope_properties(asked.replace(memory_bytes=None, cpus=None)) == []
+
+
+@needs_limits
+@LOCAL
+def test_more_memory_than_is_free_is_refused_at_once(client: Client, host: Host) -> None:
+    with pytest.raises(dobby.DobbyError, match=r"host local has .* of memory free, less than the 99 TB"):
+        client.run("main", "true", host=host.name, environment=("none",), memory="90T")

@@ -10,6 +10,7 @@ import os
 from dobby.agent import room, variables
 from dobby.core.errors import DobbyError
 from dobby.core.host_settings import LEAST_INODES
+from dobby.core.sizes import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ def _reasons(home: str, request: Request, settings: HostSettings) -> Iterator[Do
         )
     if inodes is not None and inodes < LEAST_INODES:
         yield DobbyError(f"host {request.host} has room for {inodes} more files {where}", hint)
+    free_memory = room.of_memory().get("free_bytes") if request.memory_bytes else None
+    if free_memory is not None and free_memory < (request.memory_bytes or 0):
+        yield DobbyError(
+            f"host {request.host} has {size_text(memory['free_bytes'])} of memory free, "
+            f"less than the {size_text(request.memory_bytes or 0)} that the run asks for (--memory)",
+            "wait until others are done (dobby ps), ask for less, or --force",
+        )
     missing = lacking(request.requires, settings) if request.requires else []
     if missing:
         by = f" (required by {request.requires_from})" if request.requires_from else ""
