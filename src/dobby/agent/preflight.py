@@ -43,7 +43,7 @@ def _reasons(home: str, request: Request, settings: HostSettings) -> Iterator[Do
     free_memory = room.of_memory().get("free_bytes") if request.memory_bytes else None
     if free_memory is not None and free_memory < (request.memory_bytes or 0):
         yield DobbyError(
-            f"host {request.host} has {size_text(memory['free_bytes'])} of memory free, "
+            f"host {request.host} has {size_text(free_memory)} of memory free, "
             f"less than the {size_text(request.memory_bytes or 0)} that the run asks for (--memory)",
             "wait until others are done (dobby ps), ask for less, or --force",
         )

@@ -5,11 +5,10 @@ Git LFS is none of them: its contents travel, wherever .gitattributes of the tre
 from __future__ import annotations
 
 import os
-import tempfile
 
 from dobby.core.errors import UsageError
 from dobby.core.pointer import FILTER
-from dobby.snapshot import git
+from dobby.snapshot import cache, git, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 _REGULAR = b"100"  # symlinks and gitlinks are not filtered
 _ATTRIBUTES = b".gitattributes"
 _LFS = b"filter=" + FILTER.encode()
+_MENTIONS_LFS = "lfs"
+_MOST_REMEMBERED = 200
 
 
 class Filtered(UsageError):
@@ -71,16 +72,28 @@ def look_at_commit(
     known = drivers(checkout)
     if not known and top is not None:
         return _LFS in top
-    mentioned = git.run(
-        place,
-        *("grep", "-h", "-a", "-F", "-e", "filter", "--no-color", "--no-recurse-submodules"),
-        *(commit, "--", ":(top,glob)**/.gitattributes"),
-        ok=(0, 1),
-    )
+    mentions = _mentions(place, commit)
     foreign = _foreign(checkout, known)
-    if foreign and not force and (mentioned or _outside(checkout)):
+    if foreign and not force and (mentions or _outside(checkout)):
         _check_commit(place, foreign, commit, within)
-    return _LFS in mentioned
+    return mentions == _MENTIONS_LFS
+
+
+def _mentions(place: git.Place, commit: str) -> str:
+    """Whether its .gitattributes speak of filters, and of Git LFS: "" is no. To find them all git
+    reads every tree of the commit, so the answer is remembered."""
+    memo = f"{store.memos()}/attributes-{store.key(place.git_dir)}"
+    known = cache.load(memo)
+    if commit not in known:
+        found = git.run(
+            place,
+            *("grep", "-h", "-a", "-F", "-e", "filter", "--no-color", "--no-recurse-submodules"),
+            *(commit, "--", ":(top,glob)**/.gitattributes"),
+            ok=(0, 1),
+        )
+        known[commit] = _MENTIONS_LFS if _LFS in found else "filters" if found else ""
+        cache.store(memo, known, _MOST_REMEMBERED)
+    return known[commit]
 
 
 def _foreign(checkout: Checkout, known: frozenset[str]) -> frozenset[str]:
@@ -92,6 +105,8 @@ def _foreign(checkout: Checkout, known: frozenset[str]) -> frozenset[str]:
 
 
 def _check_commit(place: git.Place, known: frozenset[str], commit: str, within: str) -> None:
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="dobby-") as directory:
         index = place.replace(index=f"{directory}/index")
         git.run(index, "read-tree", commit)

@@ -25,10 +25,15 @@ def key(path: str) -> str:
 
 def directory(common_dir: str) -> str:
     """Where new objects of this repository go; it may not exist yet."""
+    return f"{memos()}/objects/{key(common_dir)}"
+
+
+def memos() -> str:
+    """dobby's cache directory: what is in it can be found out anew."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(cache):
         cache = os.path.expanduser("~/.cache")
-    return f"{cache}/dobby/objects/{key(common_dir)}"
+    return f"{cache}/dobby"
 
 
 def beside(common_dir: str) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from dobby.snapshot import (
     store,
     worktree,
 )
-from dobby.snapshot.own_index import OwnIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,6 +179,8 @@ def _tree(
     from HEAD, and the contents of its files under Git LFS that do."""
     if base and not (state.changed or state.untracked or state.flagged or state.nested or links):
         return base.tree, 0, ()
+    from dobby.snapshot.own_index import OwnIndex  # with what makes temporary files: 6 ms
+
     with OwnIndex(checkout) as index:
         hidden = index.hidden_edits(state.flagged)
         if hidden and not force:
