@@ -36,7 +36,8 @@ demo: venv
 demo-ssh: tools venv
 	@scripts/demo.sh ssh
 
-bench: tools venv
+bench: venv
+	@scripts/tools.sh dtach:dtach tsp:task-spooler nq:nq
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.notices
 	if [ "$$(id -u)" -eq 0 ]; then $(BIN)/python -m bench.hosts; fi

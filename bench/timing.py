@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+CHUNK = 1 << 20
+
 
 def first_line(argv: Sequence[str], env: Mapping[str, str], cwd: str, expect: bytes) -> float:
     """Seconds from the start of `argv` until its first line on stdout, which must be `expect`."""
@@ -35,6 +37,22 @@ def whole(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> float:
     took = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{argv} exited {done.returncode}: {done.stderr.decode(errors='replace')}")
+    return took
+
+
+def drained(argv: Sequence[str], env: Mapping[str, str], cwd: str, expect: int) -> float:
+    """Seconds until all of `argv`'s output, which must be `expect` bytes, came through a pipe."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdout is not None
+        buffer, came = bytearray(CHUNK), 0
+        while count := process.stdout.readinto(buffer):  # type: ignore[attr-defined]
+            came += count
+    took = time.perf_counter() - began
+    if process.returncode or came != expect:
+        raise RuntimeError(f"{argv} exited {process.returncode} after {came} of {expect} bytes")
     return took
 
 

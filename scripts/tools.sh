@@ -1,6 +1,6 @@
 #!/bin/bash
 # Check that the programs are here which the tests run. As root, what is missing is installed;
-# else it is named. Shells that only some tests use are not insisted on.
+# else it is named. Shells that only some tests use, and program:package as arguments, are not insisted on.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/apt.sh
@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
 needed="sshd:openssh-server ssh:openssh-client ssh-keygen:openssh-client git:git rsync:rsync strace:strace ps:procps"
-wanted="zsh:zsh fish:fish tcsh:tcsh sudo:sudo git-lfs:git-lfs"
+wanted="zsh:zsh fish:fish tcsh:tcsh sudo:sudo git-lfs:git-lfs $*"
 
 missing() {
     local pair

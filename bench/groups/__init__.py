@@ -1,0 +1,1 @@
+"""A file a group of figures: `measure(place, rounds)` yields its rows."""
