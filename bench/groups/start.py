@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PEERS = {
     "dtach": "rm -f peer.log; : >peer.log; dtach -n peer.sock sh -c 'echo first >peer.log'; "
     "tail -n +1 -f peer.log | head -n 1",
-    "tsp": 'tsp -t "$(tsp sh -c "echo first")"',
-    "nq": 'mkdir -p ../nq; export NQDIR=$PWD/../nq; fq -q "$(nq -q sh -c "echo first")"',
+    "tsp": 'id=$(tsp sh -c "echo first") && tsp -w "$id" && tsp -c "$id"',
+    "nq": 'export NQDIR=$PWD; id=$(nq sh -c "echo first") && nq -w "$id" && grep -x first "$id"',
 }
 CHANGES = {repos.SMALL: 60.0, repos.MIDDLE: 60.0, repos.LARGE: 120.0}  # ms over the floor
 
