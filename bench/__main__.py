@@ -55,7 +55,10 @@ def main() -> int:
 
 def _group(name: str, place: Place, rounds: int) -> list[table.Row]:
     began = time.monotonic()
-    rows = list(importlib.import_module(f"bench.groups.{name}").measure(place, rounds))
+    rows = []
+    for row in importlib.import_module(f"bench.groups.{name}").measure(place, rounds):
+        print("  ".join(filter(None, row.cells())), file=sys.stderr, flush=True)
+        rows.append(row)
     print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return rows
 

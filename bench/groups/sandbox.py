@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -80,10 +79,6 @@ def _bare_host(place: Place, rounds: int) -> Iterator[Row]:
 
     place.launch(repo, "main", "first", *NO_ENVIRONMENT)
     found = timing.interleaved({"F": clone, "first": first}, rounds)
-    for name in os.listdir(place.folder):
-        if name.startswith("heavy"):
-            shutil.rmtree(f"{place.folder}/{name}")
-    place.sshd.run(["rm", "-rf", "aside", remote])
     yield timed(
         "first launch on a bare host, 120 MB repository", found["first"], found["F"], Target(times=1.2)
     )
