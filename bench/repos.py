@@ -4,6 +4,7 @@ They are made once, and kept in a cache folder of the user's."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -11,6 +12,10 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NETWORKX, DJANGO = "networkx==3.6.1", "django==5.2.8"
 COMMITS = 40
@@ -34,10 +39,8 @@ def cache_folder() -> str:
 def repository(cache: str, name: str) -> str:
     """The path of this repository, its tree as it was made; made now where it is not there."""
     path = f"{cache}/{name}"
-    os.makedirs(cache, exist_ok=True)
-    with open(f"{cache}/lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.isdir(path):
+    with _made_by_one(path) as is_there:
+        if not is_there:
             _make(cache, name, f"{path}.new")
             os.rename(f"{path}.new", path)
     git(path, "checkout", "-q", "-f", "main")
@@ -52,18 +55,31 @@ def files(path: str) -> int:
 def fetch_source(cache: str, package: str) -> str:
     """The unpacked sdist of a package."""
     target = f"{cache}/{package.replace('==', '-')}"
-    if not os.path.isdir(target):
-        folder = f"{target}.new"
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        argv = [*(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary"), ":all:"]
-        subprocess.run([*argv, "-d", folder, package], check=True, stdin=subprocess.DEVNULL)
-        archive = next(f"{folder}/{n}" for n in os.listdir(folder) if n.endswith(".tar.gz"))
-        subprocess.run(["tar", "-xzf", archive, "-C", folder, "--no-same-owner"], check=True)
-        os.unlink(archive)
-        os.rename(f"{folder}/{os.listdir(folder)[0]}", target)
-        os.rmdir(folder)
+    with _made_by_one(target) as is_there:
+        if not is_there:
+            _download(package, f"{target}.new", target)
     return target
+
+
+def _download(package: str, folder: str, target: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    argv = [*(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary"), ":all:"]
+    subprocess.run([*argv, "-d", folder, package], check=True, stdin=subprocess.DEVNULL)
+    archive = next(f"{folder}/{n}" for n in os.listdir(folder) if n.endswith(".tar.gz"))
+    subprocess.run(["tar", "-xzf", archive, "-C", folder, "--no-same-owner"], check=True)
+    os.unlink(archive)
+    os.rename(f"{folder}/{os.listdir(folder)[0]}", target)
+    os.rmdir(folder)
+
+
+@contextlib.contextmanager
+def _made_by_one(path: str) -> Iterator[bool]:
+    """Whether this is there; nobody else makes it in the meantime."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield os.path.isdir(path)
 
 
 def _make(cache: str, name: str, path: str) -> None:
