@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -124,14 +125,19 @@ def test_the_same_run_id_is_the_same_run(client: Client, host: Host) -> None:
     assert again.row["status"] == "succeeded"
     assert len(client.ps(all=True, host=host.name).runs) == 1
     assert first.run_id == again.run_id
-    with pytest.raises(dobby.UsageError, match="another request"):
+    both = "another request: ([0-9a-f]{12}) was asked for first, now ([0-9a-f]{12})$"
+    with pytest.raises(dobby.UsageError, match=both) as refused:
         launch(client, host, "echo other", run_id="r-1")
+    assert len(set(re.search(both, refused.value.message).groups())) == 2  # type: ignore[union-attr]
 
 
 def test_a_held_label_says_by_whom(client: Client, host: Host) -> None:
     launch(client, host, "sleep 60")
-    with pytest.raises(dobby.Busy, match=r"main is busy: run .* (running|preparing) since"):
+    with pytest.raises(
+        dobby.Busy, match=r"main is busy: run .* (running|preparing) since .*, started by .* from "
+    ) as busy:
         launch(client, host, "true")
+    assert busy.value.exit_code == 75
     assert client.stop("main", host=host.name)["status"] == "stopped"
 
 
