@@ -1,10 +1,12 @@
-"""Every crash point of every state write: the explorer of tests/crash, whole and by chance."""
+"""Every change of every state file made to fail, and to be the last thing that happens."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import TYPE_CHECKING
 
-from tests.crash import explore
+from tests.crash.explore import explore
 
 from campaign.frame import Experiment
 
@@ -13,13 +15,14 @@ if TYPE_CHECKING:
     from campaign.lab import Lab
 
 
-def _crash_points(_: Lab, tally: Tally) -> None:
-    """A try is a round through every point of every play; the first is the systematic one."""
-    for number in range(tally.wanted):
-        found = explore.explore(tally.chance(number).randrange(1 << 30), tally.tell, mixtures=number)
-        for wrong in found.wrong:
-            tally.failed(wrong)
-        tally.did()
+def points(_: Lab, tally: Tally) -> None:
+    """As many as there are: `wanted` says how often power cuts are mixed anew."""
+    with contextlib.redirect_stderr(io.StringIO()):  # what the agent writes into its own file
+        found = explore(tally.chance().randrange(10**9), tally.tell, mixtures=tally.wanted)
+    tally.wanted = found.points
+    tally.did(found.points)
+    for wrong in found.wrong:
+        tally.failed(wrong)
 
 
-EXPERIMENTS = [Experiment("crash points", 3, 1, _crash_points)]
+EXPERIMENTS = (Experiment("crash-points", 20, 1, points),)

@@ -59,8 +59,9 @@ class Tally:
     def tell(self, what: str) -> None:
         """How far it is, on stderr: one line that is written over where a person looks on."""
         line = f"{self.experiment.name}: {what}, {len(self.failures)} failures"
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        terminal = sys.__stderr__
+        if terminal and terminal.isatty():
+            print(f"\r\x1b[K{line}", end="", file=terminal, flush=True)
 
     def failed(self, what: str) -> None:
         with self._lock:

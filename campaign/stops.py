@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import leftovers
+from tests.client.carried import kill
 from tests.wait import until
 
+import dobby
 from campaign import tree
-from campaign.frame import Experiment
+from campaign.frame import Experiment, Skip
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from campaign.frame import Tally
     from campaign.lab import Lab
@@ -72,4 +76,57 @@ def _left(path: str) -> list[str]:
     return found
 
 
-EXPERIMENTS = (Experiment("trees-stopped", 500, 24, trees),)
+SYSTEM = "/usr/bin/python3"
+OF_ROOT = """
+import os, signal
+os.setresuid(0, 0, 0)
+with open(os.environ["DOBBY_OUTPUTS"] + "/pids", "w") as file:
+    print(os.getpid(), file=file)
+while True:
+    signal.pause()
+"""
+
+
+def survivors(lab: Lab, tally: Tally) -> None:
+    """A process that the account may not kill, because it has become root's, as by sudo: it is named,
+    and the label is not given to anyone before it has ended."""
+    if lab.sshd.uid is None or not os.path.exists(SYSTEM):
+        raise Skip("only root can give an account a process that it may not kill")
+    roots_python = f"{lab.sshd.home}/roots-python"
+    shutil.copy(os.path.realpath(SYSTEM), roots_python)
+    os.chmod(roots_python, 0o4755)
+    Path(lab.sshd.home, "of_root.py").write_text(OF_ROOT)
+    client = lab.client()
+
+    def one(number: int, _: random.Random) -> None:
+        run_id, label = f"r{number}", f"job{number}"
+        command = f"PYTHONHOME=/usr {roots_python} ~/of_root.py"
+        run = lab.launch(client, command, run_id, label=label, grace="0.1s")
+        (pid,) = run.pids()
+        try:
+            said = str(_refusal(run.stop))
+            if f"(pid {pid})" not in said or "not gone yet: could not be killed" not in said:
+                tally.failed(f"{run_id}: stop said {said}")
+            busy = _refusal(lambda: lab.launch(client, "true", f"{run_id}-next", label=label))
+            if not isinstance(busy, dobby.Busy) or run.row()["status"] != "running":
+                tally.failed(f"{run_id}: the label was given away: {busy}")
+        finally:
+            kill(pid)
+        if lab.final(label, run_id)["status"] != "stopped":
+            tally.failed(f"{run_id}: {lab.final(label, run_id)}")
+
+    tally.spread(one)
+
+
+def _refusal(ask: Callable[[], object]) -> dobby.DobbyError | None:
+    try:
+        ask()
+    except dobby.DobbyError as error:
+        return error
+    return None
+
+
+EXPERIMENTS = (
+    Experiment("trees-stopped", 500, 24, trees),
+    Experiment("survivors-named", 8, 2, survivors),
+)
