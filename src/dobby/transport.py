@@ -7,7 +7,6 @@ back framed. When the host lacks the agent, the session ships it on the way.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -123,6 +122,8 @@ class Session:
                 self._send(process, first)
                 result = self._converse(process, on_reply, watchdog)
             return self._failed(process, begun.errors, watchdog.barked) if result is None else result
+        except protocol.Garbled as error:
+            raise DobbyError(f"host {self._transport.host} sent {error}", protocol.GARBLED) from None
         finally:
             self._leave(begun)
 
@@ -149,7 +150,7 @@ class Session:
         """The result; None when the stream ended without one."""
         assert process.stdout is not None  # noqa: S101 - it has a pipe
         marker = self._marker.encode()
-        for line in process.stdout:
+        while line := process.stdout.readline(protocol.MOST_LINE):
             head = protocol.parse_reply_line(marker, line)
             if head is None:
                 self._note(line)  # a login file's words
@@ -167,10 +168,9 @@ class Session:
                 continue
             self._replied = True
             if kind == protocol.DONE:
-                result: dict[str, Any] = json.loads(payload)
-                return result
+                return protocol.parse_answer(payload)
             if kind == protocol.FAIL:
-                raise from_wire(json.loads(payload))
+                raise from_wire(protocol.parse_answer(payload))
             for part in on_reply(kind, payload) or ():
                 if not self._send(process, part):
                     break  # the host has given up, and says why

@@ -65,4 +65,7 @@ def _sentence(got: Mapping[str, Any]) -> str:
     if got.get("outside"):
         text += "\nleft there, as they link to what was not fetched:"
         text += "".join(f"\n  {clean_cell(str(path))}" for path in got["outside"])
+    if got.get("repositories"):
+        text += "\nleft there, as git here would run what they say (the job can pack them with tar):"
+        text += "".join(f"\n  {clean_cell(str(path))}" for path in got["repositories"])
     return text

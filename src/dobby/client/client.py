@@ -11,6 +11,7 @@ from dobby.client.listing import Listing
 from dobby.client.run import Run
 from dobby.config import DEFAULT
 from dobby.core.errors import DobbyError, Unreachable, UsageError
+from dobby.core.names import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ class Client:
 
         found = self._targets().show(label, host, run)["run"]
         args = {**targets.exactly(found), "paths": list(paths)}
-        into = os.path.join(self._cwd, to or found["label"])
+        into = os.path.join(self._cwd, to or check_name(found["label"], "label"))
         return fetch(self._hosts(), found["host"], args, into, overwrite, self._progress)
 
     def shell(self, label: str, *, host: str | None = None, run: str | None = None) -> int:

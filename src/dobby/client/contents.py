@@ -11,6 +11,8 @@ import shutil
 
 from dobby.core import protocol
 from dobby.core.errors import DobbyError
+from dobby.core.manifest import check_sha256
+from dobby.core.names import shown
 from dobby.core.record import Record
 from dobby.snapshot import git
 
@@ -69,7 +71,13 @@ class Contents:
 
     def answer(self, repository: str, wanted: list[tuple[str, int]]) -> Iterator[bytes]:
         """Frames: that contents follow, then each as frames up to an empty one. A size of -1 is not
-        known to the host. Raises DobbyError for what is not to be had."""
+        known to the host. Raises DobbyError for what is not to be had, and for names that are none
+        of a content: they become paths."""
+        for id, _ in wanted:
+            check_sha256(id)
+        if repository not in self._repositories:
+            what = shown(str(repository))
+            raise DobbyError(f"the host asked for contents of {what}, which is no part of this run")
         sources = self._find(repository, wanted)
         total = sum(size for _, size in wanted if size > 0)
         if total >= _TOLD_BYTES:

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int | None], None]
 
+_GIT_S = (".git", "git~1")  # in any case, as file systems may have it
+
 
 def fetch(
     hosts: Hosts, host: str, args: dict[str, Any], to: str, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Answers `run to files bytes unchanged`, `differs` (paths that were left as they are) and
-    `outside` (links that lead out of what was fetched, and were left there).
+    """Answers `run to files bytes unchanged`, `differs` (paths that were left as they are),
+    `outside` (links that lead out of what was fetched, and were left there) and `repositories` (git
+    directories, which were left there too).
 
     `args` as the agent's `fetch` takes them. Raises DobbyError; nothing is lost then."""
     plan = hosts.call(host, "fetch", {**args, "plan": True})
@@ -52,7 +55,8 @@ def fetch(
         "bytes": moved.bytes,
         "unchanged": moved.unchanged,
         "differs": moved.differs,
-        "outside": plan["outside"],
+        "outside": [*plan["outside"], *moved.outside],
+        "repositories": sorted(moved.repositories),
     }
 
 
@@ -147,15 +151,19 @@ def _untar(
 
 
 class _Moved:
-    """Moves arrived files into place and counts them."""
+    """Moves arrived files into place and counts them. A `.git` stays out, as in git's own checkouts:
+    its hooks and settings would run programs here, at the latest when a prompt asks for the status."""
 
     def __init__(self, to: str, overwrite: bool) -> None:
         self.to, self.overwrite = to, overwrite
         self.files = self.bytes = self.unchanged = 0
         self.differs: list[str] = []
+        self.outside: list[str] = []
+        self.repositories: set[str] = set()
 
     def take(self, staging: str) -> None:
-        arrived = list(_walk(staging))
+        arrived = [(path, name) for path, name in _walk(staging) if not self._is_git_s(name)]
+        links: list[str] = []
         for _, name in arrived:
             self._check_way(name)
         for path, name in arrived:
@@ -173,6 +181,25 @@ class _Moved:
             os.replace(path, target)
             self.files += 1
             self.bytes += os.lstat(target).st_size
+            links += [name] if os.path.islink(target) else []
+        for name in links:
+            self._check_link(name)
+
+    def _is_git_s(self, name: str) -> bool:
+        parts = name.split("/")
+        for at, part in enumerate(parts, 1):
+            if part.lower() in _GIT_S:
+                self.repositories.add("/".join(parts[:at]))
+                return True
+        return False
+
+    def _check_link(self, name: str) -> None:
+        """By its text it stays inside; by way of other links it may not."""
+        path, top = f"{self.to}/{name}", os.path.realpath(self.to)
+        if not f"{os.path.realpath(path)}/".startswith(f"{top}/"):
+            self.files, self.bytes = self.files - 1, self.bytes - os.lstat(path).st_size
+            os.unlink(path)
+            self.outside.append(name)
 
     def _check_way(self, name: str) -> None:
         """Nothing is written through a link: an earlier fetch may have brought it."""

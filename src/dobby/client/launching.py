@@ -42,8 +42,9 @@ class Launch:
         self._reader: Reader | None = None
         self._sender = None
         if source.checkout is not None and source.snapshot is not None:
+            tags = [id for _, id in asked.request.tags]
             contents = Contents(source.checkout, source.snapshot, asked.contents, progress, say)
-            self._sender = Sender(source.checkout, source.snapshot, contents, progress)
+            self._sender = Sender(source.checkout, source.snapshot, tags, contents, progress)
 
     def go(self) -> None:
         """Return once the run is acknowledged. Raises DobbyError; on Ctrl-C, with what is known of

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 from dobby import snapshot as snap
 from dobby.core import protocol
 from dobby.core.errors import DobbyError
+from dobby.core.names import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dobby.client.contents import Contents
     from dobby.snapshot import Checkout, Snapshot
@@ -33,23 +35,33 @@ def nothing_to_send(payload: bytes) -> Iterator[bytes]:
     yield protocol.frame(json.dumps({"error": error}).encode())
 
 
+def is_id(text: object) -> bool:
+    """Whether it is an object id, whole."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
+
+
 class Sender:
     """Sends what the host lacks, from the checkout or from a submodule's own repository.
 
     The pack goes straight from `git pack-objects` into the launch's own session: no `git push`
-    takes part, so none of the user's push settings, hooks and URL rewrites can."""
+    takes part, so none of the user's push settings, hooks and URL rewrites can. A host gets what
+    belongs to this run, whatever it asks for: its questions are words that git would read as
+    revisions and options. `tags` are the ids of the request's tags."""
 
     def __init__(
         self,
         checkout: Checkout,
         snapshot: Snapshot,
+        tags: Iterable[str],
         contents: Contents,
         progress: Callable[[str, int, int | None], None],
     ) -> None:
         self._progress, self._contents = progress, contents
         self._sources = {"": (checkout.git_dir, snapshot.objects, False)}
+        self._offered = {"": {snapshot.commit, *tags}}
         for source in snapshot.modules:
             self._sources[source.module.name] = (source.git_dir, source.objects, source.cut)
+            self._offered[source.module.name] = {source.module.commit}
         self._asked: set[str] = set()
         self._have: dict[str, set[str]] = {}
         self.sent_bytes = 0
@@ -61,6 +73,9 @@ class Sender:
             yield from self._contents.answer(question["repository"], question["blobs"])
             return
         name, want = question["repository"], question["want"]
+        if not want or not self._offered.get(name, set()).issuperset(want):
+            raise DobbyError(f"the host asked for {shown(str(want))}, which is no part of this run")
+        question = {**question, **{key: [*filter(is_id, question[key])] for key in ("have", "shallow")}}
         git_dir, objects, cut = self._sources[name]
         have = self._have[name] = self._have.get(name, set()) | snap.known(
             git_dir, objects, question["have"]

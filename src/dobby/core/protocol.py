@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 9)
 
+# What a host may make its caller hold in memory: a line, and a reply (every run of a host in one).
+MOST_LINE, MOST_REPLY = 1 << 16, 1 << 28
+GARBLED = "another program answers there, or the agent is damaged: remove ~/.dobby/agent there"
+
 READ_AS_SCRIPT = 64  # the exit code of another shell that read the header
 
 # kinds of reply
@@ -73,6 +77,10 @@ BOOTSTRAP = (
 )
 
 
+class Garbled(Exception):
+    """What a host sent is nothing that an agent says; the text says what it was."""
+
+
 def header(digest: str, marker: str, anew: bool = False) -> bytes:
     return f"exit {READ_AS_SCRIPT} #dobby1 {digest} {marker}{' anew' if anew else ''}\n".encode()
 
@@ -97,7 +105,7 @@ def dump_reply(marker: str, kind: str, payload: bytes) -> bytes:
 
 
 def parse_reply_line(marker: bytes, line: bytes) -> tuple[str, int] | None:
-    """Kind and length of the payload that follows; None when the line is no reply.
+    """Kind and length of the payload that follows; None when the line is no reply. Raises Garbled.
 
     Login files may print without a newline, so the marker may stand inside the line."""
     at = line.rfind(marker + b" ")
@@ -106,4 +114,17 @@ def parse_reply_line(marker: bytes, line: bytes) -> tuple[str, int] | None:
     words = line[at + len(marker) + 1 :].split()
     if len(words) != 2 or not words[1].isdigit():
         return None
+    if len(words[1]) > len(str(MOST_REPLY)) or int(words[1]) > MOST_REPLY:
+        raise Garbled(f"a reply longer than {MOST_REPLY} bytes")
     return words[0].decode("ascii", "replace"), int(words[1])
+
+
+def parse_answer(payload: bytes) -> dict[str, Any]:
+    """The object of a last reply. Raises Garbled."""
+    try:
+        answer = json.loads(payload)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise Garbled("an answer that is no object of JSON")
+    return answer

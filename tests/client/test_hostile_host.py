@@ -1,0 +1,165 @@
+"""A host that lies: it gets what belongs to the run, and steers nothing on the laptop."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.client.drive import finished
+from tests.conftest import Host
+
+from dobby import Client
+from dobby import snapshot as snap
+from dobby.client.contents import Contents
+from dobby.client.objects import Sender
+from dobby.client.targets import Targets
+from dobby.core import protocol
+from dobby.core.errors import DobbyError
+from dobby.transport import Session
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from tests.gitrepo import Repo
+
+
+# --- what it asks for while a run is launched ----------------------------------------------
+
+
+@pytest.fixture
+def sender(repo: Repo) -> Sender:
+    checkout = snap.open_checkout(repo.path)
+    snapshot = snap.take(checkout, "main", untracked_limit_bytes=0)
+    contents = Contents(checkout, snapshot, {}, lambda *_: None, lambda text: None)
+    return Sender(checkout, snapshot, [], contents, lambda *_: None)
+
+
+def ask(sender: Sender, **question: Any) -> list[bytes]:
+    return list(sender.answer(json.dumps(question).encode()))
+
+
+def test_it_gets_no_other_commit(repo: Repo, sender: Sender) -> None:
+    repo.git("checkout", "-q", "-b", "secret")
+    secret = repo.commit("secret", {"secret": "x"})
+    for want in ([secret], ["refs/heads/secret"], ["HEAD"], ["--all"], [], ["main", secret]):
+        with pytest.raises(DobbyError, match="no part of this run"):
+            ask(sender, repository="", want=want, have=[], shallow=[])
+    with pytest.raises(DobbyError, match="no part of this run"):
+        ask(sender, repository="../other", want=[secret], have=[], shallow=[])
+
+
+def test_its_words_are_no_options_of_git(repo: Repo, sender: Sender, tmp_path: Path) -> None:
+    mine, planted = repo.git("rev-parse", "main").strip(), tmp_path / "planted"
+    with pytest.raises(DobbyError, match="no part of this run"):
+        ask(sender, repository="", want=[f"--output={planted}"], have=["0" * 40], shallow=[])
+    odd = [f"--output={planted}", f"{mine}\n--not", "HEAD", 7]
+    frames = ask(sender, repository="", want=[mine], have=odd, shallow=odd)
+    assert json.loads(frames[0].partition(b"\n")[2]) == {"pack": True, "shallow": []}
+    assert frames[1].partition(b"\n")[2].startswith(b"PACK")
+    assert not planted.exists()
+
+
+def test_it_gets_no_file_by_its_path(repo: Repo, sender: Sender, tmp_path: Path) -> None:
+    os.makedirs(f"{repo.path}/.git/lfs/objects")
+    key = tmp_path / "key"
+    key.write_text("a private key")
+    way = os.path.relpath(key, f"{repo.path}/.git/lfs")
+    assert os.path.isfile(f"{repo.path}/.git/lfs/objects/{way[:2]}/{way[2:4]}/{way}")
+    with pytest.raises(DobbyError, match="no SHA-256"):
+        ask(sender, repository="", blobs=[[way, len("a private key")]])
+    with pytest.raises(DobbyError, match="no part of this run"):
+        ask(sender, repository="../x", blobs=[["0" * 64, 1]])
+
+
+# --- what it answers ------------------------------------------------------------------------
+
+
+class Liar:
+    """A transport to a host that says `text`, with MARK where the session's marker stands."""
+
+    host, patience_s = "liar", 5.0
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def start(self, errors: int) -> subprocess.Popen[bytes]:
+        import subprocess
+
+        script = 'read -r x y v a m; sed "s/MARK/$m/g" "$0"; exec cat >/dev/null'
+        with open(f"{os.environ['HOME']}/said", "wb") as file:
+            file.write(self._text)
+        return subprocess.Popen(
+            ["sh", "-c", script, file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        )
+
+    def abandon(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+
+
+class Agent:
+    digest = "0" * 64
+
+
+DEEP = b"[" * 100_000
+GARBAGE = {
+    "an endless reply": (b"MARK here 0\nMARK done 99999999999\n{}", "longer than"),
+    "a length of many digits": (b"MARK here 0\nMARK done " + b"9" * 5000 + b"\n{}", "longer than"),
+    "no json": (b"MARK here 0\nMARK done 3\n{x}", "no object of JSON"),
+    "no object": (b"MARK here 0\nMARK done 2\n[]", "no object of JSON"),
+    "no text": (b"MARK here 0\nMARK fail 2\n\xff\xfe", "no object of JSON"),
+    "too deep": (b"MARK here 0\nMARK fail %d\n%b" % (len(DEEP), DEEP), "no object of JSON"),
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_is_one_sentence(what: str) -> None:
+    text, reason = GARBAGE[what]
+    with pytest.raises(DobbyError, match=f"host liar sent .*{reason}"):
+        Session(Liar(text), Agent()).call("list", {})  # type: ignore[arg-type]
+
+
+def test_a_line_without_an_end_is_read_in_pieces() -> None:
+    noise = b"x" * (3 * protocol.MOST_LINE)
+    answer = Session(Liar(noise + b"\nMARK here 0\nMARK done 2\n{}"), Agent()).call("list", {})  # type: ignore[arg-type]
+    assert answer == {}
+
+
+# --- what it sends as results -----------------------------------------------------------------
+
+RESULTS = """
+cd $DOBBY_OUTPUTS
+mkdir -p .git/hooks .GIT deep/er top lib; echo evil > .git/hooks/pre-commit; echo evil > .GIT/config
+echo 'gitdir: elsewhere' > lib/.git; echo fine > deep/.gitignore; echo fine > fine
+ln -s ../../top deep/er/up; ln -s up/../../x deep/er/away
+"""
+
+
+def test_no_git_directory_and_no_way_out_arrives(repo: Repo, host: Host) -> None:
+    client = Client(cwd=repo.path)
+    finished(client, host, RESULTS)
+    hooks = os.listdir(f"{repo.path}/.git/hooks")
+    got = client.fetch("main", host=host.name, to=".")
+    assert os.listdir(f"{repo.path}/.git/hooks") == hooks
+    assert got["repositories"] == [".GIT", ".git", "lib/.git"]
+    assert got["outside"] == ([] if host.sshd else ["deep/er/away"])  # rsync leaves it there itself
+    assert not os.path.lexists(f"{repo.path}/deep/er/away")
+    assert sorted(os.listdir(f"{repo.path}/deep")) == [".gitignore", "er"]
+    assert got["files"] == 3
+
+
+def test_a_label_is_no_way_out(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(cwd=repo.path)
+    finished(client, Host("local", "", None), "echo x > $DOBBY_OUTPUTS/authorized_keys")
+    told = Targets.show
+
+    def lie(self: Targets, *words: Any) -> dict[str, Any]:
+        answer = told(self, *words)
+        return {**answer, "run": {**answer["run"], "label": f"{repo.path}/../elsewhere"}}
+
+    monkeypatch.setattr(Targets, "show", lie)
+    with pytest.raises(DobbyError, match="is not allowed"):
+        client.fetch("main")
+    assert not os.path.exists(f"{repo.path}/../elsewhere")
