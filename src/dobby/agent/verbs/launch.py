@@ -15,6 +15,7 @@ from dobby.agent import (
     locks,
     outbox,
     preflight,
+    processes,
     rows,
     ssh_agent,
     start,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from dobby.core.request import Request
 
 ACCEPTING_S = 0.5
+SETTLING_S = 15.0  # the longest usual grace, and then some
 STARTING_S = 30.0
 _STEP_S = 0.01
 
@@ -201,7 +203,7 @@ def _refuse_if_busy(run: layout.Run, request: Request) -> None:
 def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
     """The label's lock; None where the run is to queue. `already`: the run was accepted before,
     and its lock is ours. Raises Busy, and _Twin where another session holds the label for it."""
-    deadline = time.monotonic() + ACCEPTING_S
+    began = time.monotonic()
     while True:
         fd = locks.take(run.job.lock, wait=False)
         if fd is not None:
@@ -215,11 +217,23 @@ def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
             raise _Twin
         if request.if_running == "replace":
             stopping.clear(run.job, by=callers.named(request.user), but=run.run_id)
-        elif holder is not None and (holder.final is None or time.monotonic() > deadline):
-            raise _busy(holder)
-        elif time.monotonic() > deadline:
-            raise Busy(f"{run.label} is held, but by no run that is known", "try again")
+        else:
+            # A free label, and a run whose supervisor is dead: the steward is just ending what is left.
+            settling = fd is not None and holder is not None and not _is_carried(holder)
+            late = time.monotonic() > began + (SETTLING_S if settling else ACCEPTING_S)
+            if holder is not None and (late or (holder.final is None and not settling)):
+                raise _busy(holder)
+            if late:
+                raise Busy(f"{run.label} is held, but by no run that is known", "try again")
         time.sleep(_STEP_S)
+
+
+def _is_carried(holder: Stored) -> bool:
+    """Whether its supervisor lives, as far as that can be told from here."""
+    carrier = holder.supervisor()
+    if holder.final is not None or carrier is None:
+        return False
+    return not conclude.is_of_here(holder) or processes.is_alive(carrier)
 
 
 def _busy(holder: Stored) -> Busy:
