@@ -45,11 +45,11 @@ def main() -> int:
                 rows = [row for name in groups for row in _group(name, place, args.rounds)]
             finally:
                 place.close()
+            print(f"{setting}\n\n{table.plain(rows)}", flush=True)  # before the removal, which takes long
+            if args.write:
+                document.write(rows, setting)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{setting}\n\n{table.plain(rows)}")
-    if args.write:
-        document.write(rows, setting)
     return 0
 
 

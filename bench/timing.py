@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import subprocess
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -42,17 +43,20 @@ def whole(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> float:
 
 def drained(argv: Sequence[str], env: Mapping[str, str], cwd: str, expect: int) -> float:
     """Seconds until all of `argv`'s output, which must be `expect` bytes, came through a pipe."""
-    began = time.perf_counter()
-    with subprocess.Popen(
-        argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
-        assert process.stdout is not None
-        buffer, came = bytearray(CHUNK), 0
-        while count := process.stdout.readinto(buffer):  # type: ignore[attr-defined]
-            came += count
-    took = time.perf_counter() - began
-    if process.returncode or came != expect:
-        raise RuntimeError(f"{argv} exited {process.returncode} after {came} of {expect} bytes")
+    with tempfile.TemporaryFile() as said:
+        began = time.perf_counter()
+        with subprocess.Popen(
+            argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, bufsize=0
+        ) as process:
+            assert process.stdout is not None
+            buffer, came = bytearray(CHUNK), 0
+            while count := process.stdout.readinto(buffer):  # type: ignore[attr-defined]
+                came += count
+        took = time.perf_counter() - began
+        said.seek(0)
+        if process.returncode or came != expect:
+            why = said.read().decode(errors="replace")
+            raise RuntimeError(f"{argv} exited {process.returncode}, {came} of {expect} bytes: {why}")
     return took
 
 

@@ -188,7 +188,12 @@ def account() -> Iterator[tuple[str, str]]:
         _retried(["usermod", "-p", "*", user])
         yield user, pwd.getpwnam(user).pw_dir
     finally:
-        leftovers.reap("", pwd.getpwnam(user).pw_uid, grace_s=0.5)
+        found = pwd.getpwnam(user)
+        leftovers.reap("", found.pw_uid, grace_s=0.5)
+        # userdel holds /etc/passwd's lock until all is removed, which may be gigabytes.
+        for item in os.scandir(found.pw_dir):
+            is_dir = item.is_dir(follow_symlinks=False)
+            shutil.rmtree(item.path, ignore_errors=True) if is_dir else os.unlink(item.path)
         _retried(["userdel", "-r", "-f", user])
 
 

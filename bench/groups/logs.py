@@ -47,14 +47,22 @@ def _following(place: Place, repo: str) -> Iterator[Row]:
     place.start(repo, "speaker", f"python3 {place.home}/floor/speaker.py")
     argv = [*DOBBY, "logs", "speaker", "-f", "-H", place.sshd.destination]
     with subprocess.Popen(
-        argv, cwd=repo, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
+        argv,
+        cwd=repo,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
     ) as follower:
         assert follower.stdout is not None
         lines = iter(follower.stdout.readline, b"")
         assert next(lines) == b"first\n"
         time.sleep(1)  # it follows as it would for hours
         place.put(go, b"")
-        late = [time.time() - float(next(lines)) for _ in range(LINES)]
+        late = []
+        for _ in range(LINES):
+            written = float(next(lines))
+            late.append(time.time() - written)
         time.sleep(1)
         watched = [follower.pid, *place.processes("dobby-agent")]
         before = processes.wakeups(watched)
