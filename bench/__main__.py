@@ -19,7 +19,7 @@ import time
 
 from tests import sshd as sshd_module
 
-from bench import document, table
+from bench import document, repos, table
 from bench.place import Place
 
 GROUPS = ("start", "sandbox", "environment", "logs", "memory", "throughput", "listing")
@@ -38,8 +38,8 @@ def main() -> int:
     folder = tempfile.mkdtemp(prefix="bench-")
     os.chmod(folder, 0o755)
     try:
-        with sshd_module.serve(secrets.token_hex(8)) as sshd:
-            place = Place(folder, sshd)
+        with repos.cache_of_ours() as cache, sshd_module.serve(secrets.token_hex(8)) as sshd:
+            place = Place(folder, sshd, cache)
             setting = document.setting(place, args.rounds)
             try:
                 rows = [row for name in groups for row in _group(name, place, args.rounds)]

@@ -27,11 +27,11 @@ QUIET_S = 0.3
 
 
 class Place:
-    """What all groups measure with. `env` is the laptop's; `home` the account's home on the host."""
+    """What all groups measure with. `env` is the laptop's; `home` the account's home on the host;
+    `cache` holds the repositories."""
 
-    def __init__(self, folder: str, sshd: Sshd) -> None:
-        self.folder, self.sshd, self.home = folder, sshd, sshd.home
-        self.cache = repos.cache_folder()
+    def __init__(self, folder: str, sshd: Sshd, cache: str) -> None:
+        self.folder, self.sshd, self.home, self.cache = folder, sshd, sshd.home, cache
         self._number = 0
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith(LEAKS)},

@@ -31,18 +31,29 @@ HEAVY_BYTES = 118_000_000  # of files that no compression makes small: pictures,
 RACY_S = 1.1  # an index no older than its files is read with distrust, and they are hashed again
 
 
-def cache_folder() -> str:
+@contextlib.contextmanager
+def cache_of_ours() -> Iterator[str]:
+    """The cache folder, nobody else's for as long as this lasts: checkouts in it are changed, and two
+    benches at once measure each other."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return f"{base}/dobby-bench"
+    folder = f"{base}/dobby-bench"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another bench is under way: it holds {folder}/lock")
+        yield folder
 
 
 def repository(cache: str, name: str) -> str:
     """The path of this repository, its tree as it was made; made now where it is not there."""
     path = f"{cache}/{name}"
-    with _made_by_one(path) as is_there:
-        if not is_there:
-            _make(cache, name, f"{path}.new")
-            os.rename(f"{path}.new", path)
+    if not os.path.isdir(path):
+        _make(cache, name, f"{path}.new")
+        os.rename(f"{path}.new", path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path}/.git/index.lock")  # of a bench that was killed: the cache is ours alone
     git(path, "checkout", "-q", "-f", "main")
     git(path, "clean", "-qffdx")
     return path
@@ -55,9 +66,8 @@ def files(path: str) -> int:
 def fetch_source(cache: str, package: str) -> str:
     """The unpacked sdist of a package."""
     target = f"{cache}/{package.replace('==', '-')}"
-    with _made_by_one(target) as is_there:
-        if not is_there:
-            _download(package, f"{target}.new", target)
+    if not os.path.isdir(target):
+        _download(package, f"{target}.new", target)
     return target
 
 
@@ -71,15 +81,6 @@ def _download(package: str, folder: str, target: str) -> None:
     os.unlink(archive)
     os.rename(f"{folder}/{os.listdir(folder)[0]}", target)
     os.rmdir(folder)
-
-
-@contextlib.contextmanager
-def _made_by_one(path: str) -> Iterator[bool]:
-    """Whether this is there; nobody else makes it in the meantime."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield os.path.isdir(path)
 
 
 def _make(cache: str, name: str, path: str) -> None:
