@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-NEEDED = ("sshd", "ssh", "ssh-keygen", "git", "rsync", "strace", "ps", "zsh", "fish", "tcsh", "sudo")
+NEEDED = (
+    *("sshd", "ssh", "ssh-keygen", "git", "rsync", "strace", "ps"),
+    *("zsh", "fish", "tcsh", "sudo", "git-lfs"),
+)
 
 
 @pytest.fixture
