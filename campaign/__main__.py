@@ -11,10 +11,10 @@ import sys
 import time
 
 import dobby.client.launching
-from campaign import crashes, disks, lab, labels, launches, notices, stops, supervisors
+from campaign import crashes, disks, fuzz, lab, labels, launches, notices, stops, supervisors
 from campaign.frame import Skip, Tally
 
-SUBJECTS = (launches, supervisors, notices, stops, labels, disks, crashes)
+SUBJECTS = (launches, supervisors, notices, stops, labels, disks, crashes, fuzz)
 EXPERIMENTS = [experiment for subject in SUBJECTS for experiment in subject.EXPERIMENTS]
 
 

@@ -15,6 +15,7 @@ from dobby.core import status as st
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.names import is_name
 from dobby.core.record import Record
+from dobby.core.shapes import misfit
 from dobby.core.view import RunView, make_view
 
 TYPE_CHECKING = False
@@ -181,7 +182,10 @@ def _events(data: bytes) -> list[dict[str, Any]]:
 def _last_identity(events: list[dict[str, Any]], field: str) -> Optional[Identity]:
     for event in reversed(events):
         if field in event:
-            return Identity(**event[field])
+            found = Identity(**event[field])
+            if wrong := misfit(found):
+                raise ValueError(f"{field}: {wrong}")
+            return found
     return None
 
 

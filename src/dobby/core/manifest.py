@@ -9,6 +9,7 @@ from dobby.core.errors import UsageError
 from dobby.core.names import shown
 from dobby.core.record import Record
 from dobby.core.request import check_inside
+from dobby.core.shapes import misfit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +37,16 @@ def dump_manifest(items: Iterable[Item]) -> bytes:
 
 
 def parse_manifest(text: bytes) -> list[Item]:
-    """Raises UsageError for paths that must not be written."""
-    items = [
-        Item(path=str(path), mode=FILE | mode & EXECUTABLE, sha256=id, size=int(size), target=target)
-        for path, mode, id, size, target in json.loads(text)
-    ]
+    """Raises UsageError for paths that must not be written, ValueError for what is no manifest."""
+    try:
+        items = [
+            Item(path=path, mode=FILE | mode & EXECUTABLE, sha256=id, size=size, target=target)
+            for path, mode, id, size, target in json.loads(text)
+        ]
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    if wrong := next(filter(None, map(misfit, items)), ""):
+        raise ValueError(f"of a file of the manifest {wrong}")
     for item in items:
         check_path(item.path)
         if item.target and leaves(item.path, item.target):

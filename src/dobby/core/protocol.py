@@ -97,7 +97,9 @@ def parse_call(data: bytes) -> tuple[str, dict[str, Any], bytes]:
     """Verb, arguments, attached bytes. Raises ValueError when cut or no call."""
     line, _, attached = data.partition(b"\n")
     call = json.loads(line)
-    return str(call["verb"]), dict(call["args"]), attached
+    if not isinstance(call, dict) or not isinstance(call.get("args"), dict):
+        raise ValueError("it is no call")
+    return str(call["verb"]), call["args"], attached
 
 
 def dump_reply(marker: str, kind: str, payload: bytes) -> bytes:

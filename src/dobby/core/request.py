@@ -8,6 +8,7 @@ from dobby.core import names, settings
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
+from dobby.core.shapes import misfit
 from dobby.core.status import NOTICE_KINDS
 
 TYPE_CHECKING = False
@@ -129,6 +130,9 @@ def parse_request(wire: dict[str, Any]) -> Request:
         request = Request(**fields)
     except TypeError as error:
         raise UsageError(f"request not understood: {error}") from None
+    for part in (request, *request.modules):
+        if wrong := misfit(part):
+            raise UsageError(f"request not understood: {wrong}")
     return check_request(request)
 
 

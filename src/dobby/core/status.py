@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dobby.core import events as ev
 from dobby.core.record import Record
+from dobby.core.shapes import misfit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Union
+    from typing import Any, Optional, TypeVar, Union
+
+    T = TypeVar("T", bound=Record)
 
 SCHEMA = 1
 
@@ -83,9 +86,15 @@ def parse_cause(wire: dict[str, Any]) -> Record:
     if cls is None:
         raise ValueError(f"cause {wire.get('kind')!r} is from a newer dobby")
     try:
-        return cls(**{k: v for k, v in wire.items() if k != "kind"})
+        return _fitting(cls(**{k: v for k, v in wire.items() if k != "kind"}))
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def _fitting(record: T) -> T:
+    if wrong := misfit(record):
+        raise ValueError(wrong)
+    return record
 
 
 # Peak memory of the cgroup, else of the largest process; seconds of all processors; log and outputs.
@@ -129,7 +138,7 @@ class Final(Record):
     started_at: Optional[str] = None
     duration_s: Optional[float] = None
     log_offset: Optional[int] = None
-    usage: Optional[dict[str, Any]] = None
+    usage: Optional[dict[str, Optional[float]]] = None
     log_cut: bool = False
 
 
@@ -179,7 +188,7 @@ def parse_final(wire: dict[str, Any]) -> Final:
     if "cause" in fields:
         fields["cause"] = parse_cause(fields["cause"])
     try:
-        return cls(**fields)
+        return _fitting(cls(**fields))
     except TypeError as error:
         raise ValueError(str(error)) from None
 
@@ -205,22 +214,20 @@ def exit_code_of(final: Final) -> Optional[int]:
 
 
 def fold(events: list[dict[str, Any]]) -> Queued | Preparing | Running:
-    """The live status that the events tell of; a final state stands in final.json alone."""
+    """The live status that the events tell of; a final state stands in final.json alone. Raises
+    ValueError, KeyError for events that are not ours."""
     status: Queued | Preparing | Running = Queued()
     for event in events:
         kind = event["kind"]
         if kind == ev.QUEUED:
-            status = Queued(
-                behind=str(event.get("behind", "")),
-                number=event.get("number"),
-                max_running=event.get("max_running"),
-            )
+            behind, number = str(event.get("behind", "")), event.get("number")
+            status = _fitting(Queued(behind=behind, number=number, max_running=event.get("max_running")))
         elif kind == ev.PREPARING:
             status = Preparing()
         elif kind == ev.PHASE and isinstance(status, Preparing):
             status = Preparing(phase=str(event.get("name", "")))
         elif kind == ev.STARTED:
-            status = Running(started_at=event["at"], log_offset=event["log_offset"])
+            status = _fitting(Running(started_at=event["at"], log_offset=event["log_offset"]))
     return status
 
 

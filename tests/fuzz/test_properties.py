@@ -1,0 +1,20 @@
+"""A few inputs of each property, the same every time; `python -m campaign` tries thousands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from tests.fuzz.properties import JSON, PROPERTIES
+from tests.fuzz.state_files import Home, damages
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_it_holds_whatever_comes(name: str) -> None:
+    few = settings(max_examples=40, derandomize=True, database=None, deadline=None)
+    few(given(PROPERTIES[name].inputs)(PROPERTIES[name].check))()
+
+
+def test_one_damaged_run_hides_no_other() -> None:
+    few = settings(max_examples=60, derandomize=True, database=None, deadline=None)
+    with Home() as home:
+        few(given(damages(JSON))(home.check))()
