@@ -126,21 +126,7 @@ def a_manifest_is_understood_or_an_error(value: Any) -> None:
 # --- settings ---------------------------------------------------------------------------------------
 
 _TABLES = ("tool.dobby", "channel.team", "host.big", "project", "variables", "tool.uv", "[a]")
-_KEYS = ("host", "label", "kind", "max_running", "timeout", "python", "on", "path", "dependencies", "notify")
-    "host",
-    "label",
-    "kind",
-    "max_running",
-    "timeout",
-    "python",
-    "on",
-    "path",
-    "name",
-    "dependencies",
-    "requires",
-    "notify",
-    "output",
-]
+_KEYS = ("host", "label", "kind", "max_running", "timeout", "python", "on", "path", "notify")
 _VALUES = ('"x"', "1", "-1", "true", '["a", "b"]', "{a = 1}", "1e400", "1979-05-27", '"1h"', "nan")
 _MARKS = ("'''", '"""', "#", "\\u0000", "=", ".", "\r", "[", "{")
 FRAGMENTS = some.one_of(
@@ -246,9 +232,7 @@ WITHOUT_NUL = some.text(some.characters(codec="utf-8", exclude_characters="\0"),
 
 ARGUMENTS = some.lists(WITHOUT_NUL, min_size=1, max_size=5)
 WIRE = some.dictionaries(some.sampled_from(sorted(REQUEST.to_dict())) | KEY, JSON | WORDS, max_size=3)
-CALLS = some.binary(max_size=60) | JSON.map(
-    lambda value: json.dumps(value).encode()
-)
+CALLS = some.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode())
 ITEM = some.tuples(WORDS, some.integers(), some.text(max_size=64), some.integers(), WORDS)
 BYTES = some.binary(max_size=60)
 
