@@ -39,8 +39,9 @@ def _try(tally: Tally, name: str, inputs: Any, check: Callable[[Any], None], num
         max_examples=number, database=None, deadline=None, suppress_health_check=list(HealthCheck)
     )
     try:
-        seeded: Any = seed(tally.chance().randrange(1 << 30))  # type: ignore[no-untyped-call]
-        seeded(many(given(inputs)(count)))()
+        test: Any = given(inputs)(count)
+        many_times: Any = many
+        seed(tally.chance().randrange(1 << 30))(many_times(test))()
     except Exception as error:
         tally.failed(f"{name}: {type(error).__name__}: {error} {getattr(error, '__notes__', '')}")
 
