@@ -13,6 +13,8 @@ from campaign.frame import Experiment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hypothesis.strategies import SearchStrategy
+
     from campaign.frame import Tally
     from campaign.lab import Lab
 
@@ -28,7 +30,9 @@ def _inputs(_: Lab, tally: Tally) -> None:
         _try(tally, name, one.inputs, one.check, each)
 
 
-def _try(tally: Tally, name: str, inputs: Any, check: Callable[[Any], None], number: int) -> None:
+def _try(
+    tally: Tally, name: str, inputs: SearchStrategy[Any], check: Callable[[Any], None], number: int
+) -> None:
     """A property that fails is told with the smallest input that fails."""
 
     def count(value: Any) -> None:
@@ -39,9 +43,7 @@ def _try(tally: Tally, name: str, inputs: Any, check: Callable[[Any], None], num
         max_examples=number, database=None, deadline=None, suppress_health_check=list(HealthCheck)
     )
     try:
-        test: Any = given(inputs)(count)
-        many_times: Any = many
-        seed(tally.chance().randrange(1 << 30))(many_times(test))()
+        seed(tally.chance().randrange(1 << 30))(many(given(inputs)(count)))()
     except Exception as error:
         tally.failed(f"{name}: {type(error).__name__}: {error} {getattr(error, '__notes__', '')}")
 
