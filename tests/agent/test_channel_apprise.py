@@ -137,8 +137,8 @@ def test_without_its_venv_it_says_how_to_mend_it(tmp_path: Path, monkeypatch: py
 
 def test_pip_where_there_is_no_uv() -> None:
     steps = apprise._steps(None, "/usr/bin/python3", "/x")
-    assert steps[0] == ["/usr/bin/python3", "-m", "venv", "/x"]
-    assert steps[1][:4] == ["/x/bin/python", "-m", "pip", "install"]
+    assert steps[0] == ["/usr/bin/python3", "-I", "-m", "venv", "/x"]
+    assert steps[1][:5] == ["/x/bin/python", "-I", "-m", "pip", "install"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"url": "canary"}, {"url": "a://canary\n"}, {"urls": "canary"}])

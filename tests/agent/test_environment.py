@@ -66,6 +66,16 @@ def test_requirements_are_installed_once(place: Place, kind: str, monkeypatch: p
         place.say(place.prepare(environment=(kind,)), *show)
 
 
+@in_each_kind
+def test_modules_of_the_checkout_are_not_taken_for_pythons_own(place: Place, kind: str) -> None:
+    shadows = dict.fromkeys(
+        ("venv.py", "logging.py", "pip.py", "types.py", "uv.py"), "raise SystemExit(3)\n"
+    )
+    place.write({"requirements.txt": "tiny==1\n", **shadows})
+    env = place.prepare(environment=(kind,))
+    assert place.say(env, "python", "-I", "-c", "import tiny; print(tiny.VERSION)") == "1"
+
+
 def test_a_failed_build_is_said_and_never_reused(place: Place) -> None:
     place.write({"requirements.txt": "tiny==1\n"})
     place.prepare(environment=(QUICK,))

@@ -130,6 +130,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], list[
         ["init", "-q", "-b", "main"],
         ["commit", "-q", "--allow-empty", "-m", "x"],
         ["branch", "my-b"],
+        ["branch", "q$(reboot)"],
     ):
         identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
         subprocess.run(["git", *identity, *words], cwd=work, env=env, check=True)
@@ -142,10 +143,13 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], list[
     return asks
 
 
-def test_real_shells_complete(ask: Callable[[str], list[str]]) -> None:
+def test_real_shells_complete(ask: Callable[[str], list[str]], request: pytest.FixtureRequest) -> None:
+    shell = request.node.callspec.params["ask"]
     assert ask("dobby st") == ["stop"]
     assert ask("dobby logs --fo") == ["--follow"]
     assert ask("dobby run m") == ["main", "my-b"]
+    # zsh and fish quote what they put in, bash puts in what it is given
+    assert ask("dobby run q") == (["q\\$\\(reboot\\)"] if shell == "bash" else ["q$(reboot)"])
     assert ask("dobby run -H ") == ["gpu-1", "local"]
     assert ask("dobby run --if-running ") == ["queue", "refuse", "replace"]
     assert ask("dobby logs no-such-label") == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dobby.client.asking import worth_saying
 from dobby.config import (
     Options,
     from_environment,
@@ -305,3 +306,10 @@ def test_what_is_no_duration(value: object) -> None:
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(0, 59))
 def test_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) -> None:
     assert parse_duration_s(f"{hours}h{minutes}m{seconds}s") == hours * 3600 + minutes * 60 + seconds
+
+
+def test_what_a_revision_has_forwarded_is_said_and_ones_own_wish_is_not() -> None:
+    theirs = resolve(project=[pyproject("forward_env = ['TOKEN', 'KEY']")])
+    assert worth_saying(theirs) == ["the job gets your TOKEN, KEY, as pyproject.toml of main asks"]
+    assert worth_saying(resolve(flags={"forward_env": ["TOKEN"]})) == []
+    assert worth_saying(resolve(user_file=("/home/a of b/config.toml", "forward_env = ['TOKEN']"))) == []

@@ -40,7 +40,7 @@ source = { registry = "https://example.org/simple" }
 """
 ENV = "/env/venv"
 UV_INSTALL = ("/bin/uv", "pip", "install", "--python", f"{ENV}/bin/python")
-PIP_INSTALL = (f"{ENV}/bin/python", "-m", "pip", "install")
+PIP_INSTALL = (f"{ENV}/bin/python", "-I", "-m", "pip", "install")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_project_is_installed_editable_in_a_layer_of_its_own() -> None:
         (
             "dependencies",
             [
-                ("/bin/python3", "-m", "venv", ENV),
+                ("/bin/python3", "-I", "-m", "venv", ENV),
                 (*PIP_INSTALL, "pip>=21.3"),
                 (*PIP_INSTALL, "six>=1"),
             ],

@@ -24,7 +24,7 @@ def test_poetry() -> None:
                 name="dependencies",
                 key=layer.key,
                 steps=(
-                    ("/bin/python3", "-m", "venv", "--without-pip", ENV),
+                    ("/bin/python3", "-I", "-m", "venv", "--without-pip", ENV),
                     ("/bin/poetry", "install", "--sync", "--no-interaction", "--no-ansi"),
                 ),
                 cwd="/box",

@@ -58,8 +58,8 @@ def _make(name: str, where: str, env: Mapping[str, str], steps: Steps) -> None:
         made = (uv, "venv", "--quiet", "--python", sys.executable, where)
         install = (uv, "pip", "install", "--quiet", "--python", python, name)
     else:
-        made = (sys.executable, "-m", "venv", where)
-        install = (python, "-m", "pip", "install", "--quiet", name)
+        made = (sys.executable, "-I", "-m", "venv", where)
+        install = (python, "-I", "-m", "pip", "install", "--quiet", name)
     try:
         for argv in (made, install, (f"{where}/bin/{name}", "--version")):
             steps.run(argv, "/", {**env, **_QUIET})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Also bash 3.2 (macOS): no mapfile, and no compopt, without which a directory gets no slash.
 # The candidate's part before "=" stands on the line already, as bash parts words there; one
-# with ":" would be put in wrongly, and is left out.
+# with ":" would be put in wrongly, and is left out. %q: git lets a branch be called $(reboot).
 BASH = """\
 _dobby() {
     local IFS=$'\\n' line current="${COMP_WORDS[COMP_CWORD]}"
@@ -25,8 +25,8 @@ _dobby() {
                 COMPREPLY=($(compgen -f -- "$current"))
                 ;;
             *:*) ;;
-            --*=*) COMPREPLY+=("${line#*=}") ;;
-            *) COMPREPLY+=("$line") ;;
+            --*=*) printf -v line %q "${line#*=}"; COMPREPLY+=("$line") ;;
+            *) printf -v line %q "$line"; COMPREPLY+=("$line") ;;
         esac
     done < <(dobby _complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }

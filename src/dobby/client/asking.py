@@ -153,6 +153,16 @@ def options_of(
     return config.resolve(flags=flags, environ=environ, user_file=user, project=project)
 
 
+def worth_saying(options: Options) -> list[str]:
+    """Warnings, and which of the caller's variables a project's file has forwarded: whoever can push
+    a branch writes that file."""
+    said = [f"warning: {warning}" for warning in options.warnings]
+    source = options.sources["forward_env"]
+    if options.forward_env and _file_of(source) in FILES:
+        said.append(f"the job gets your {', '.join(options.forward_env)}, as {source} asks")
+    return said
+
+
 def project_name(options: Options, origin: str, top: str) -> str:
     """The setting, else the last part of origin's URL, else of the top directory."""
     if options.name:

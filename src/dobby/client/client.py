@@ -105,8 +105,8 @@ class Client:
         try:
             source = self._source(revision, flags, given)
             chosen = asking.options_of(self._environ, flags, source.files, revision)
-            for warning in chosen.warnings:
-                self._say(f"warning: {warning}")
+            for sentence in asking.worth_saying(chosen):
+                self._say(sentence)
             asked = asking.compose(source, chosen, revision, command, given, self._environ)
             asked = including.of_options(asked, source, chosen, self._say)
             return self._launch(asked, source, follower, given.dry_run)

@@ -36,7 +36,9 @@ def command(argv: Sequence[str]) -> str:
     name = words[0].rpartition("/")[2] if words else ""
     if name in _SHELLS and words[1:2] == ["-c"] and len(words) == 3:
         return one_line(words[2], MOST_OF_COMMAND)
-    if words[1:2] == ["-m"] and words[2:3] == ["pip"]:
+    if words[1:2] == ["-I"]:
+        del words[1]
+    if words[1:3] == ["-m", "pip"]:
         words = words[2:]
     shown: list[str] = []
     ahead = iter(words)

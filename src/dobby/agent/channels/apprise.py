@@ -148,7 +148,10 @@ def _steps(uv: str | None, python: str, where: str) -> list[list[str]]:
     if uv:
         install = [uv, "pip", "install", "--python", f"{where}/bin/python", "apprise"]
         return [[uv, "venv", "--python", python, where], install]
-    return [[python, "-m", "venv", where], [f"{where}/bin/python", "-m", "pip", "install", "apprise"]]
+    return [
+        [python, "-I", "-m", "venv", where],
+        [f"{where}/bin/python", "-I", "-m", "pip", "install", "apprise"],
+    ]
 
 
 def _run(argv: list[str], env: Mapping[str, str]) -> None:

@@ -23,6 +23,8 @@ HINTS = (
     ("No module named venv", _NO_VENV),
 )
 
+# -I: a checkout may hold a venv.py or a logging.py, which `-m` alone would take for Python's own.
+_MODULE = ("-I", "-m")
 # PIP_USE_PEP517: setup.py's own editable install would point at an egg-info in the checkout.
 _QUIET = (("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_NO_INPUT", "1"), ("PIP_USE_PEP517", "1"))
 _WITH_EDITABLES = "pip>=21.3"  # the first that makes them without setup.py (PEP 660)
@@ -55,8 +57,8 @@ def plan(tree: Tree, tools: Tools) -> Plan:
 
 
 def _layers(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer, ...]:
-    install = (f"{venv}/bin/python", "-m", "pip", "install")
-    steps: list[tuple[str, ...]] = [(tools.found["python3"], "-m", "venv", venv)]
+    install = (f"{venv}/bin/python", *_MODULE, "pip", "install")
+    steps: list[tuple[str, ...]] = [(tools.found["python3"], *_MODULE, "venv", venv)]
     if any(local.editable for local in wanted.locals):
         steps.append((*install, _WITH_EDITABLES))
     if wanted.requirements:

@@ -58,7 +58,7 @@ def plan(tree: Tree, tools: Tools) -> Plan:
         name="dependencies",
         key=key_text(*keys),
         # Without pip: Poetry brings its own, and Debian's python3 has none to give.
-        steps=((tools.found["python3"], "-m", "venv", "--without-pip", venv), install),
+        steps=((tools.found["python3"], "-I", "-m", "venv", "--without-pip", venv), install),
         cwd=tree.path,
         variables=(("VIRTUAL_ENV", venv), *_VARIABLES),
         # Poetry takes a directory that it has copied for unchanged while its version is.
