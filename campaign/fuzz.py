@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from campaign.frame import Tally
     from campaign.lab import Lab
 
+    Check = Callable[[Any], None]
+
 DAMAGED = 20  # of a hundred inputs, so many are state files
 
 

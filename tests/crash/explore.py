@@ -7,7 +7,9 @@ what had been promised must hold.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
 import random
 import shutil
@@ -177,7 +179,8 @@ def _perform(play: Play, stage: str, fault: Optional[Fault]) -> Performance:
     with acts.on_this_boot(acts.BOOT):
         play.prepare(home)
     heard = Recorder(stage, fault)
-    with acts.on_this_boot(acts.BOOT), heard:
+    said = io.StringIO()  # what cannot be recorded is told on stderr
+    with acts.on_this_boot(acts.BOOT), contextlib.redirect_stderr(said), heard:
         for act in play.acts:
             try:
                 act(home)
