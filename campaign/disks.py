@@ -65,14 +65,18 @@ def full(lab: Lab, tally: Tally) -> None:
             command = f"{JOBS[what].format(chance.randrange(3))}; exit {CODE}"
             options: dict[str, Any] = {"host": "local", "environment": ("none",), "force": True}
             run = Carried(client, host, client.run("main", command, run_id=run_id, label="job", **options))
-            if what == "stranger":
-                _fill(f"{place}/fill", chance.uniform(0, 0.3))
-            row = run.wait()
-            wrong = _what_is_wrong(what, row)
-            if wrong:
-                tally.failed(f"{run_id}, filled by {what}: {wrong}: {row['status']} {row['cause']}")
-            until(lambda: row["status"] in hook.of_run(run_id), 10, evidence=lambda: hook.of_run(run_id))
-            _make_room(run, f"{place}/fill")
+            try:
+                if what == "stranger":
+                    _fill(f"{place}/fill", chance.uniform(0, 0.3))
+                row = run.wait()
+                wrong = _what_is_wrong(what, row)
+                if wrong:
+                    tally.failed(f"{run_id}, filled by {what}: {wrong}: {row['status']} {row['cause']}")
+                until(
+                    lambda: row["status"] in hook.of_run(run_id), 10, evidence=lambda: hook.of_run(run_id)
+                )
+            finally:
+                _make_room(run, f"{place}/fill")
 
         tally.spread(one, 1)
 

@@ -208,7 +208,7 @@ def _retried(argv: list[str]) -> None:
             raise RuntimeError(f"{shlex.join(argv)}: {result.stderr.strip()}")
         return result.returncode == 0
 
-    until(done, 30, evidence=lambda: said)
+    until(done, 120, evidence=lambda: said)
 
 
 def _free_port() -> int:
