@@ -38,6 +38,8 @@ _NEVER = (
     "GIT_NAMESPACE",
     "LANGUAGE",
 )
+# A promised object of a partial clone is not "here"; the second is for git before 2.45.
+NO_FETCHING = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _ADDED_TO_ANY_REASON = (
     "fatal: Could not read from remote repository.",
     "Please make sure you have the correct access rights",

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-# A promised object of a partial clone is not "here"; the second is for git before 2.45.
-_NO_FETCHING = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _NOT_FOLLOWED = ("symlink", "dangling", "loop", "notdir")
 
 
@@ -80,7 +78,7 @@ def known(git_dir: str, objects: Iterable[str], ids: list[str]) -> set[str]:
         "cat-file",
         "--batch-check=%(objectname)",
         feed=True,
-        env=_NO_FETCHING,
+        env=git.NO_FETCHING,
     )
     out, _ = process.communicate("\n".join([*ids, ""]).encode())
     # git before 2.45 ends at the first promised object: what is unanswered counts as absent.

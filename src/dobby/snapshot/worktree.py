@@ -142,7 +142,8 @@ def _files_of_nested(top: str, root: bytes) -> list[bytes]:
     if not os.path.exists(git_dir):
         return []
     place = git.Place(git_dir=git_dir, top=os.fsdecode(where).rstrip("/"))
-    out = git.run(place, "ls-files", "-z", "-c", "-o", "--exclude-standard")
+    # Its settings may be anybody's (an unpacked archive): fetching would run what they name.
+    out = git.run(place, "ls-files", "-z", "-c", "-o", "--exclude-standard", env=git.NO_FETCHING)
     found = []
     for name in sorted(set(out.split(b"\0")) - {b""}):
         path = where + name
