@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from campaign.frame import Tally
     from campaign.lab import Lab
 
-ALL_TOLD_S = 120.0
+ALL_TOLD_S = (60.0, 4.0)  # in all, and for each run: a channel that asks for a rest gets it
 OUTAGES: tuple[tuple[int, dict[str, str]], ...] = (
     (500, {}),
     (503, {}),
@@ -89,7 +89,8 @@ def outages(lab: Lab, tally: Tally) -> None:
 
         tally.spread(one)
         # The last of them may have been killed when no supervisor was left: any contact starts one.
-        until(lambda: _all_told(lab, hook), ALL_TOLD_S, evidence=lambda: _missing(hook))
+        patience_s = ALL_TOLD_S[0] + ALL_TOLD_S[1] * tally.wanted
+        until(lambda: _all_told(lab, hook), patience_s, evidence=lambda: _missing(hook))
     for notice, times in hook.taken.items():
         if times > 1 + killed:
             tally.failed(f"{notice} was told {times} times, and {killed} stewards were killed")

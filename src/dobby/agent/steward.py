@@ -23,6 +23,7 @@ from dobby.agent import (
     rows,
     stewards,
     stopping,
+    trouble,
 )
 from dobby.agent.bell import Bell
 from dobby.agent.lanes import Lanes
@@ -53,14 +54,24 @@ def run(home: str, ready: Callable[[], Any]) -> None:
         ready()
         return
     processes.name_self("dobby-steward")
+    trouble.never_fails()
     steward = Steward(home, bell)
     while fd is not None:
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, durable.dump_json(processes.identify(os.getpid()).to_dict()), 0)
+        _sign(fd)
         steward.serve(ready)
         locks.release(fd)
         # Whoever marked a run before this moment may have counted on us.
         fd = locks.take(stewards.lock_of(home), wait=False) if steward.is_wanted() else None
+
+
+def _sign(fd: int) -> None:
+    """Say in the lock's file who holds it, if there is room: the lock alone decides."""
+    try:
+        data = durable.dump_json(processes.identify(os.getpid()).to_dict())
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    except OSError as error:
+        print(f"the lock does not say who holds it: {error}", file=sys.stderr)
 
 
 class Steward:

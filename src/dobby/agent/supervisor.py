@@ -61,6 +61,7 @@ class Outcome(Record):
 def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     """The whole life of a run. `ready` is called once its first event is durable."""
     processes.name_self("dobby-run")
+    trouble.never_fails()
     wake, line = Wake(), Line(charge, ready)
     guard = stewards.Guard(charge.run.home)
     try:
