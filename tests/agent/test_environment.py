@@ -241,7 +241,7 @@ def test_debian_without_venv_is_told_what_to_install(place: Place, tmp_path: Pat
     script = tmp_path / "bin" / "python3"
     script.parent.mkdir()
     script.write_text(
-        f'#!/bin/sh\nif [ "$1" = -I ]; then echo {script}; exit; fi\n'
+        f'#!/bin/sh\nif [ "$2" = -c ]; then echo {script}; exit; fi\n'
         "echo 'The virtual environment was not created successfully because ensurepip is not'\n"
         "echo available.\nexit 1\n"
     )

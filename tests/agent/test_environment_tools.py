@@ -90,7 +90,7 @@ def fake_python(directory: Path, name: str, version: str) -> Path:
     directory.mkdir(exist_ok=True)
     path = directory / name
     answer = "\\n".join([str(path), *version.split(".")])
-    path.write_text(f'#!/bin/sh\n[ "$1" = -I ] && printf "{answer}\\n" && exit\necho "used $0"; exit 1\n')
+    path.write_text(f'#!/bin/sh\n[ "$2" = -c ] && printf "{answer}\\n" && exit\necho "used $0"; exit 1\n')
     path.chmod(0o755)
     return path
 
