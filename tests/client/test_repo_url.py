@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import os
 import subprocess
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from tests.client.drive import finished, launch
@@ -126,10 +127,17 @@ USER, PASSWORD = f"us{os.urandom(6).hex()}", f"p@ss:{os.urandom(6).hex()}"
 class Guarded(http.server.SimpleHTTPRequestHandler):
     """Serves files to who knows the login (git's dumb protocol needs no more)."""
 
-    directory_served = ""
+    directory_served = moved_to = ""
+    logins: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        self.logins.append(self.headers.get("Authorization"))
+        if self.moved_to:
+            self.send_response(302)
+            self.send_header("Location", self.moved_to + self.path)
+            self.end_headers()
+            return
         if self.headers.get("Authorization") != wanted:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
@@ -150,14 +158,34 @@ def web(repo: Repo, tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "web/team/far.git"
     subprocess.run(["git", "clone", "-q", "--bare", repo.path, str(path)], check=True)
     subprocess.run(["git", "-C", str(path), "update-server-info"], check=True)
-    handler = type("Served", (Guarded,), {"directory_served": str(tmp_path / "web")})
+    with serving(directory_served=str(tmp_path / "web")) as (web, _):
+        yield web
+
+
+@contextlib.contextmanager
+def serving(**fields: str) -> Iterator[tuple[str, list[str | None]]]:
+    """host:port of a Guarded with these fields, and the logins that it is given."""
+    logins: list[str | None] = []
+    handler = type("Served", (Guarded,), {**fields, "logins": logins})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"127.0.0.1:{server.server_port}", logins
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_login_does_not_follow_to_another_server(outside: Client, web: str, tmp_path: Path) -> None:
+    secret = PASSWORD.replace("@", "%40").replace(":", "%3A")
+    there = {"directory_served": str(tmp_path / "web")}
+    with serving(**there) as (other, logins), serving(moved_to=f"http://{other}") as (first, _):
+        url = f"http://{USER}:{secret}@{first}/team/far.git"
+        with pytest.raises(dobby.DobbyError, match="could not fetch"):
+            outside.run("demo", "true", repo=url, host="local")
+    assert set(logins) == {None}
 
 
 def test_a_login_in_the_url_is_used_and_kept_nowhere(outside: Client, web: str, host: Host) -> None:

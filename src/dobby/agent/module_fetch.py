@@ -50,7 +50,7 @@ def complete(project: layout.Project, request: Request, steps: Steps) -> Request
 class _Source:
     def __init__(self, project: layout.Project, request: Request, steps: Steps) -> None:
         self._project, self._request, self._steps = project, request, steps
-        self._env = _access(steps.env)
+        self._env = access(steps.env)
 
     def fetched(self, module: Module) -> list[Module]:
         """`module` and all that it holds, parents first."""
@@ -112,8 +112,9 @@ class _Source:
         )
 
 
-def _access(env: Mapping[str, str]) -> dict[str, str]:
-    """Never asks: neither git, nor ssh, nor a helper of theirs."""
+def access(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a git that fetches with the account's access. It never asks: neither git,
+    nor ssh, nor a helper of theirs."""
     kept = {k: v for k, v in env.items() if not k.startswith("GIT_") or k.startswith("GIT_SSH")}
     kept.update(
         GIT_TERMINAL_PROMPT="0",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Nothing of the account's that would act or answer otherwise; its access (keys, helpers) stays.
 _GIT = (
-    "git",
+    *("git", "--git-dir=."),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "log.showSignature=false"),
     *("-c", "gc.auto=0"),
@@ -45,15 +45,8 @@ def run(call: Call) -> dict[str, Any]:
     job = store.canonical(call.home, call.args["project"], "x")
     project = layout.Project(home=call.home, project=job.project)
     durable.make_dirs(project.root)
-    env = {
-        **hostgit.env_of(call.home),
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "false",
-        "SSH_ASKPASS": "false",
-        "GIT_ALLOW_PROTOCOL": module_fetch.PROTOCOLS,
-        "LC_ALL": "C.UTF-8",
-    }
-    git = Git(project.cache, env, *call.args.get("login", ("", "")))
+    env = module_fetch.access(hostgit.env_of(call.home))
+    git = Git(project.cache, env, url, *call.args.get("login", ("", "")))
     try:
         objects.ensure_cache(project.cache, "sha1", env)
         packs.recover(project.cache)
@@ -64,13 +57,15 @@ def run(call: Call) -> dict[str, Any]:
 
 
 class Git:
-    """git in the cache, with the login for one URL."""
+    """git in the cache, with the login for one URL's server: where that redirects to another, git
+    asks again, and is told nothing."""
 
-    def __init__(self, cache: str, env: dict[str, str], user: str, password: str) -> None:
+    def __init__(self, cache: str, env: dict[str, str], url: str, user: str, password: str) -> None:
         self._argv = [*_GIT]
         self._cache, self._env = cache, env
         if user or password:
-            self._argv += ["-c", "credential.helper=", "-c", f"credential.helper={_HELPER}"]
+            server = "/".join(url.split("/")[:3])
+            self._argv += ["-c", "credential.helper=", "-c", f"credential.{server}.helper={_HELPER}"]
             self._env = {**env, "DOBBY_LOGIN_USER": user, "DOBBY_LOGIN_PASSWORD": password}
 
     def ask(self, *args: str) -> bytes | None:
