@@ -204,7 +204,7 @@ def history(capture: Capture, **changes: Any) -> tuple[list[str], str]:
     out, err = capture.readouterr()
     header, line = out.decode().splitlines()
     starts = [header.index(name) for name in ("RUN", "LABEL", "HOST", "STATUS", "STARTED")]
-    starts += [header.index(name) for name in ("USER", "HOW", "COMMAND")]
+    starts += [header.index(name) for name in ("USER", "USED", "HOW", "COMMAND")]
     return [line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)], err.decode()
 
 
@@ -212,7 +212,7 @@ def test_history_marks_who_is_only_claimed(capsysbinary: Capture) -> None:
     stopped = {"status": "stopped", "cause": {"kind": "stopped", "by": "bob"}}
     cells, said = history(capsysbinary, account="svc", restart_of="r0", **stopped)
     assert cells[3] == "stopped (by bob, claimed)"
-    assert cells[5:7] == ["ann (claimed)", "restart of r0"]
+    assert cells[5:8] == ["ann (claimed)", "-", "restart of r0"]
     assert "claimed: as the caller said; all that is known is the account, svc on gpu" in said
 
 
@@ -220,7 +220,7 @@ def test_history_claims_nothing_of_an_account_of_ones_own(capsysbinary: Capture)
     stopped = {"status": "stopped", "cause": {"kind": "stopped", "by": "ann"}}
     cells, said = history(capsysbinary, account="ann", **stopped)
     assert cells[3] == "stopped (by ann)"
-    assert cells[5:7] == ["ann", "started"]
+    assert cells[5:8] == ["ann", "-", "started"]
     assert "claimed" not in said
 
 
