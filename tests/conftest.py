@@ -92,11 +92,31 @@ def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (base / str(number) for number in itertools.count())
 
 
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every account would make anew, half a second each time: the packed agent (`cache`), and
+    the one that is installed (`agent`)."""
+    return tmp_path_factory.mktemp("made")
+
+
+def _copy(source: Path, target: Path, pattern: str) -> None:
+    for found in source.glob(pattern) if source.is_dir() else ():
+        target.mkdir(0o700, parents=True, exist_ok=True)
+        if found.is_dir():
+            shutil.copytree(found, target / found.name)
+        else:
+            shutil.copy2(found, target / found.name)
+
+
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _runtime_dir: str) -> Path:
-    """HOME of this test alone: an empty account with a git identity. Returns its path."""
+def isolated(
+    monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _runtime_dir: str, _made: Path
+) -> Iterator[Path]:
+    """HOME of this test alone: an account with a git identity, and dobby packed. Returns its path."""
     home = next(_homes)
     home.mkdir(0o700)
+    cache = home / ".cache" / "dobby"
+    _copy(_made / "cache", cache, "*")
     for name in list(os.environ):
         git = name.startswith("GIT_") and name not in KEPT
         if name.startswith(LEAKS) or name in LEAK_NAMES or git:
@@ -112,7 +132,10 @@ def isolated(monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _runtime_d
         "PATH": _plain_path(os.environ["PATH"]),
     }.items():
         monkeypatch.setenv(name, value)
-    return home
+    yield home
+    if not (_made / "cache").is_dir():
+        _copy(cache, _made / "cache", "agent-*")
+        _copy(cache, _made / "cache", "*.zip")
 
 
 def _plain_path(path: str) -> str:
@@ -149,16 +172,23 @@ def sshd() -> Iterator[sshd_module.Sshd]:
 
 
 @pytest.fixture(params=["local", "ssh"])
-def host(request: pytest.FixtureRequest, isolated: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host with nothing on it but, over ssh, the agents of earlier tests."""
+def host(
+    request: pytest.FixtureRequest, isolated: Path, monkeypatch: pytest.MonkeyPatch, _made: Path
+) -> Iterator[Host]:
+    """A host with nothing on it but the agents of earlier tests."""
     if request.param == "local":
-        return Host("local", str(isolated / ".dobby"))
+        agents = isolated / ".dobby" / "agent"
+        _copy(_made / "agent", agents, "*")
+        yield Host("local", str(isolated / ".dobby"))
+        if not (_made / "agent").is_dir():
+            _copy(agents, _made / "agent", "*")
+        return
     sshd: sshd_module.Sshd = request.getfixturevalue("sshd")
     for name, value in sshd.env.items():
         monkeypatch.setenv(name, value)
     home = f"{sshd.home}/.dobby"
     empty(home)
-    return Host(sshd.destination, home, sshd)
+    yield Host(sshd.destination, home, sshd)
 
 
 def empty(home: str) -> None:

@@ -115,7 +115,7 @@ def test_a_failed_step_shows_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(steps.StepFailed) as failed:
         run.run(["sh", "-c", "echo broken >&2; exit 3"], "/")
     assert (failed.value.step, failed.value.code, failed.value.tail) == ("setup", 3, "broken")
-    assert failed.value.command == "sh -c echo broken >&2; exit 3"
+    assert failed.value.command == "echo broken >&2; exit 3"
     assert run.capture(["cat"], "/", input=b"asked") == b"asked"
     run.done("two things")
     assert [(name, note) for name, _, note in told] == [("setup", "two things")]

@@ -275,7 +275,11 @@ def test_secrets_are_nowhere(
     client = Client(cwd=repo.path, say=said.append)
     watching = Watching(CANARY)
     job = 'test "$TOKEN" = "$FILED" && git remote get-url origin && cat $DOBBY_OUTPUTS/../request.json'
-    options: dict[str, Any] = {"env": ["TOKEN"], "env_file": str(tmp_path / "env"), "setup": 'test "$TOKEN" = "$FILED" && env | grep -c TOKEN'}
+    options: dict[str, Any] = {
+        "env": ["TOKEN"],
+        "env_file": str(tmp_path / "env"),
+        "setup": 'test "$TOKEN" = "$FILED" && env | grep -c TOKEN',
+    }
     row, log = finished(client, host, job, label="first", **options)
     monkeypatch.setenv("FILED", CANARY)
     again = Client(cwd=repo.path, say=said.append).restart("first", host=host.name)
