@@ -219,7 +219,7 @@ def test_ctrl_c_leaves_nothing(client: Client, host: Host, repo: Repo) -> None:
     program = (
         "import sys, time, dobby.client.fetching as f; f.shutil.which = lambda name: None\n"
         "from dobby import Client\n"
-        "tell = lambda *words: time.sleep(0.1) or print(words, flush=True)\n"  # it shall not be done before us
+        "tell = lambda *words: time.sleep(0.1) or print(words, flush=True)\n"
         f"client = Client(cwd={repo.path!r}, progress=tell)\n"
         f"client.fetch('main', host={host.name!r})"
     )
