@@ -14,6 +14,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,8 @@ def pytest_configure() -> None:
     Property tests have no deadline, because the machine may be busy; in CI they try the same
     examples each time, so that a change is judged by what it changes."""
     os.environ[leftovers.MARK] = SESSION
+    # A shell ignores it for what it starts in the background, and all that a test starts would.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     in_ci = bool(os.environ.get("CI"))
     hypothesis.settings.register_profile("dobby", deadline=None, derandomize=in_ci, max_examples=60)
     hypothesis.settings.load_profile("dobby")

@@ -97,4 +97,4 @@ def test_a_repository_without_renv_is_said(tmp_path: Path) -> None:
     place.write({"renv.lock": lock(url, "tiny")})
     with pytest.raises(StepFailed) as raised:
         place.prepare()
-    assert raised.value.tail.startswith("the host has no renv, and R could not install it")
+    assert raised.value.tail.startswith("[dobby] the host has no renv, and R could not install it")
