@@ -49,8 +49,9 @@ def test_log_outputs_and_sandbox_are_opened_and_nothing_else(
     assert mode(host.home) == 0o700 | bits & 0o011
     for folder in (run.root, run.job, f"{run.job}/sandbox", run.outputs("out"), run.outputs("out/deep")):
         assert mode(folder) == 0o700 | bits, folder
-    for file in (f"{run.root}/output.log", run.outputs("b"), run.outputs("out/deep/a")):
-        assert mode(file) == 0o600 | bits & 0o044, file
+    assert mode(f"{run.root}/output.log") == 0o600 | bits & 0o044
+    for file in (run.outputs("b"), run.outputs("out/deep/a")):  # with the account's own umask
+        assert mode(file) & bits & 0o044 == bits & 0o044, file
     assert mode(run.outputs("out/c")) == 0o600  # the job's own decision
     others = {name for name in open_files(run) if not name.startswith(("outputs/", "../../sandbox/"))}
     assert others == {"output.log"}
@@ -63,5 +64,9 @@ def test_log_outputs_and_sandbox_are_opened_and_nothing_else(
 
 def test_without_it_all_is_private(repo: Repo, host: Host) -> None:
     run = ended(repo, host)
-    assert {n for n in open_files(run) if not n.startswith("../../sandbox/")} == set()
+    jobs_own = (
+        "../../sandbox/",
+        "outputs/",
+    )  # with the account's umask, behind directories that are closed
+    assert {n for n in open_files(run) if not n.startswith(jobs_own)} == set()
     assert mode(host.home) == mode(run.root) == mode(f"{run.job}/sandbox") == 0o700

@@ -230,7 +230,7 @@ def test_untracked_files_over_the_limit_are_named_before_anything_is_written(
         UsageError, match=r"8 MB in all, over the limit of 7 MB; .*bigger.bin \(5 MB\), big.bin"
     ):
         take(repo, limit=7_000_000)
-    assert not (isolated / ".cache").exists()
+    assert not (isolated / ".cache" / "dobby" / "objects").exists()
     repo.write(".gitignore", "bigger.bin\n")
     assert take(repo, limit=7_000_000).untracked_bytes == 3_000_000 + 2 + len("bigger.bin\n")
 
