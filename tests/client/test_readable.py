@@ -67,6 +67,6 @@ def test_without_it_all_is_private(repo: Repo, host: Host) -> None:
     jobs_own = (
         "../../sandbox/",
         "outputs/",
-    )  # with the account's umask, behind directories that are closed
+    )  # of any mode, behind directories that are closed
     assert {n for n in open_files(run) if not n.startswith(jobs_own)} == set()
     assert mode(host.home) == mode(run.root) == mode(f"{run.job}/sandbox") == 0o700
