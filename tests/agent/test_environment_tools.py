@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import zipfile
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,6 @@ from dobby.core.host_settings import HostSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -70,13 +71,22 @@ def without_uv(place: Place, tmp_path: Path) -> Place:
     return place
 
 
+def another_label(place: Place) -> Place:
+    """Another job on the same host, with the same log."""
+    other = copy.copy(place)
+    other.job = place.job.replace(label="other")
+    other.sandbox, other.root = Path(other.job.sandbox), Path(other.job.environment)
+    return other
+
+
 def test_uv_is_got_once_where_the_host_has_none(without_uv: Place, tmp_path: Path) -> None:
-    place = without_uv
-    place.write({"uv.lock": "version = 1\n", "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n'})
+    place, other = without_uv, another_label(without_uv)
+    for one in (place, other):
+        one.write({"uv.lock": "version = 1\n", "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n'})
     for name in ("uv", "python"):  # half of one, as a killed run leaves it
         os.makedirs(f"{place.job.home}/tools/uv/bin", exist_ok=True)
         shutil.copy("/bin/false", f"{place.job.home}/tools/uv/bin/{name}")
-    assert at_once(place.prepare, place.prepare) == [0, 0]
+    assert at_once(place.prepare, other.prepare) == [0, 0]
     log = place.log.read_text()
     assert log.count("[dobby] the host has no uv: getting it, into ") == 1
     assert log.count("stand-in ['") >= 3  # --version once, then sync by both
