@@ -70,7 +70,8 @@ def test_an_image_is_built_and_goes_with_the_job(client: Client, host: Host, pod
     images = podman("images", "--format", "{{.Repository}}").split()
     assert any(name.startswith("localhost/dobby-") for name in images)
     client.clean(["built"], host=host.name)
-    assert podman("images", "--format", "{{.Repository}}").split() == [IMAGE.partition(":")[0]]
+    left = set(podman("images", "--format", "{{.Repository}}").split())
+    assert left - {"<none>"} == {IMAGE.partition(":")[0]}  # without a name: layers, the engine's own cache
 
 
 @pytest.mark.parametrize("host", ["local"], indirect=True)
