@@ -24,7 +24,8 @@ CHANNEL: dict[str, Any] = {
 FIT = Line(check="git", state=GOOD, found="2.39.5\x1b[2J")
 UNFIT = Line(check="locks", state=BAD, found="do not work", mend="set DOBBY_HOME")
 CHECKED = Checked(host="gpu", lines=[FIT], facts={})
-HOST = {"host": "gpu", "ssh": "me@gpu", "added": True, "used": False, "default": True}
+HOST = {"host": "gpu", "ssh": "me@gpu", "become": "", "shared": False}
+HOST |= {"added": True, "used": False, "default": True}
 
 
 class FakeChannels:
@@ -52,7 +53,8 @@ class FakeHosts:
         self._answer = answer
 
     def add(self, *words: Any, **named: Any) -> Any:
-        done = {"host": "gpu", "ssh": "me@gpu", "added": True, "watch": named["watch"], "note": ""}
+        done = {"host": "gpu", "ssh": "me@gpu", "become": named["become"] or "", "added": True}
+        done |= {"watch": named["watch"], "note": ""}
         return self._answer("hosts.add", done, words, named)
 
     def list(self) -> Any:

@@ -44,13 +44,17 @@ def test_words_become_one_call(
 
 
 @pytest.mark.parametrize(
-    ("words", "positional", "watch"),
-    [(["gpu"], ("gpu", None), False), (["--watch", "gpu", "me@gpu"], ("gpu", "me@gpu"), True)],
+    ("words", "positional", "named"),
+    [
+        (["gpu"], ("gpu", None), {"become": None, "watch": False}),
+        (["--watch", "gpu", "me@gpu"], ("gpu", "me@gpu"), {"become": None, "watch": True}),
+        (["gpu", "--become", "svc"], ("gpu", None), {"become": "svc", "watch": False}),
+    ],
 )
-def test_a_host_that_is_added_is_looked_at(words: list[str], positional: Any, watch: bool) -> None:
+def test_a_host_that_is_added_is_looked_at(words: list[str], positional: Any, named: Any) -> None:
     code, fake = call("host", "add", *words)
     look = ("hosts.check", ("gpu",), {"brief": True})
-    assert (code, fake.calls) == (0, [("hosts.add", positional, {"watch": watch}), look])
+    assert (code, fake.calls) == (0, [("hosts.add", positional, named), look])
 
 
 def test_what_is_wrong_with_a_host_that_is_added_is_said(capsysbinary: Capture) -> None:
@@ -116,6 +120,7 @@ def test_a_person_types_secrets_unseen() -> None:
         (["host", "chek"], "did you mean check?"),
         (["host", "check", "--watch"], "--watch"),
         (["host", "add", "gpu", "--purge"], "--purge"),
+        (["host", "check", "gpu", "--become", "svc"], "--become goes with add"),
         (["host", "remove", "gpu", "--outputs"], "--outputs"),
         (["host", "add"], "host add needs NAME"),
         (["host", "add", "a", "b", "c"], "'c'"),
@@ -168,7 +173,7 @@ def test_a_test_shows_the_answer_and_fails_where_it_did(capsysbinary: Capture) -
         (["channel", "remove", "team"], ["schema", "host", "channel"]),
         (["host", "list"], ["schema", "hosts"]),
         (["host", "check"], ["schema", "hosts"]),
-        (["host", "add", "gpu"], ["schema", "host", "ssh", "added", "watch", "note", "wrong"]),
+        (["host", "add", "gpu"], ["schema", "host", "ssh", "become", "added", "watch", "note", "wrong"]),
         (["host", "remove", "gpu"], ["schema", "host", "removed", "unwatched", "purged"]),
     ],
 )

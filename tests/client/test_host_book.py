@@ -17,6 +17,7 @@ from tests.wait import until
 from dobby import Client
 from dobby.client import state
 from dobby.core.errors import DobbyError, NotFound, UsageError
+from dobby.views.table import of_hosts, of_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +98,27 @@ def test_added_twice_it_stays_as_it_is(client: Client, settings: Path) -> None:
         client.hosts.add("old", "other@old")
 
 
+def test_the_account_that_owns_the_jobs_is_written_and_listed(client: Client, settings: Path) -> None:
+    done = client.hosts.add("team", "me@big", become="svc")
+    assert (done["added"], done["become"]) == (True, "svc")
+    assert settings.read_text() == '[host.team]\nssh = "me@big"\nbecome = "svc"\n'
+    for again in (None, "svc"):
+        assert client.hosts.add("team", become=again)["become"] == "svc"
+    for other in ("", "root"):
+        with pytest.raises(UsageError, match="there already, as me@big, become = svc"):
+            client.hosts.add("team", become=other)
+    listed, settled = of_hosts(client.hosts.list()), of_settings(client.settings(), ())
+    assert listed.plain().splitlines()[-1].split() == ["team", "me@big", "svc", "added,", "shared"]
+    assert settled.plain().splitlines()[-1].split()[:2] == ["host.team.become", "svc"]
+
+
+@pytest.mark.parametrize("name", ["gpu", "local"])
+def test_an_account_that_is_none_is_refused(client: Client, settings: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        client.hosts.add(name, become="svc; id" if name == "gpu" else "svc")
+    assert not settings.exists()
+
+
 @pytest.mark.parametrize("name", ["../x", "-oProxyCommand=x", "a b", "", "a\x1b[2J", "ssh://x"])
 def test_a_name_that_is_none_is_refused(client: Client, settings: Path, name: str) -> None:
     with pytest.raises(UsageError):
@@ -123,10 +145,11 @@ def test_all_that_are_known_are_listed(client: Client, settings: Path) -> None:
     settings.write_text(THEIRS)
     state.remember(os.environ, "used", "shop", "etl")
     found = {one.pop("host"): one for one in client.hosts.list()}
+    own, team = {"become": "", "shared": False}, {"become": "svc", "shared": True}
     assert found == {
-        "local": {"ssh": "", "added": False, "used": False, "default": True},
-        "old": {"ssh": "me@old", "added": True, "used": False, "default": False},
-        "used": {"ssh": "used", "added": False, "used": True, "default": False},
+        "local": {"ssh": "", **own, "added": False, "used": False, "default": True},
+        "old": {"ssh": "me@old", **team, "added": True, "used": False, "default": False},
+        "used": {"ssh": "used", **own, "added": False, "used": True, "default": False},
     }
 
 

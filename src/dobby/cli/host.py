@@ -19,6 +19,7 @@ ACTIONS = ("add", "list", "check", "remove")
 EXAMPLES = """\
   dobby host add gpu                        an alias of ~/.ssh/config
   dobby host add big me@big.example.org     a name for a destination
+  dobby host add gpu --become dobby         the jobs belong to a team's account there, through sudo
   dobby host add gpu --watch                its cron tells of runs that a reboot has ended
   dobby host check gpu                      what is right there, what is wrong, how to mend it
   dobby host remove gpu --purge             all that dobby has put there goes too
@@ -38,6 +39,7 @@ def make_parser() -> parsing.Parser:
         completes=(ACTIONS, parsing.HOSTS),
         examples=EXAMPLES,
     )
+    parser.value("--become", metavar="ACCOUNT", help="add: the account that owns the jobs there, by sudo")
     parser.flag(
         "--watch",
         help="add: have the host's cron look after dobby's runs every 5 minutes and after a reboot; "
@@ -63,6 +65,8 @@ def main(argv: list[str], connect: Callable[[Voice], Client]) -> int:
     parsing.check_words(f"host {action}", words, *_TAKES[action])
     if args.watch and action not in ("add", "remove"):
         raise UsageError("--watch goes with add and remove", "leave --watch out")
+    if args.become is not None and action != "add":
+        raise UsageError("--become goes with add", "leave --become out")
     if args.purge and action != "remove":
         raise UsageError("--purge goes with remove", "leave --purge out")
     if args.outputs and not args.purge:
@@ -87,13 +91,16 @@ def _add(
 
     name, destination = words[0], words[1] if len(words) > 1 else None
     client = connect(voice)
-    done = client.hosts.add(name, destination, watch=args.watch)
+    done = client.hosts.add(name, destination, become=args.become, watch=args.watch)
     wrong = trouble(client.hosts.check(name, brief=True)[0].lines)
     if args.json:
         print_json({**done, "wrong": wrong})
         return 0
     if done["added"]:
-        voice.say(f"host {name} is added: {done['ssh']}; try it: dobby run REVISION COMMAND -H {name}")
+        account = f", as {done['become']}" if done["become"] else ""
+        voice.say(
+            f"host {name} is added: {done['ssh']}{account}; try it: dobby run REVISION COMMAND -H {name}"
+        )
     else:
         voice.say(f"host {name} was there already")
     if done["watch"]:

@@ -7,6 +7,7 @@ import re
 
 from dobby import config
 from dobby.client import state
+from dobby.core.accounts import check_account
 from dobby.core.errors import DobbyError, NotFound, UsageError
 from dobby.core.names import check_name
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dobby.client.checking import Checked
     from dobby.client.hosts import Hosts
     from dobby.config import Options
+    from dobby.config.table import HostEntry
 
 OURS = "local"
 
@@ -54,7 +56,7 @@ class HostBook:
         return hosts.at_once(names, lambda host, way: check(host, way, hosts.agent(), brief))
 
     def list(self) -> list[dict[str, Any]]:
-        """`host ssh added used default` of each, by name. No host is asked."""
+        """`host ssh become shared added used default` of each, by name. No host is asked."""
         options = self._settings()
         named = options.hosts
         used = state.known_hosts(self._environ)
@@ -63,6 +65,8 @@ class HostBook:
             {
                 "host": name,
                 "ssh": "" if name == OURS else named[name].ssh if name in named else name,
+                "become": named[name].become if name in named else "",
+                "shared": name in named and named[name].is_shared,
                 "added": name in named,
                 "used": name in used,
                 "default": name == options.host,
@@ -70,33 +74,41 @@ class HostBook:
             for name in names
         ]
 
-    def add(self, name: str, destination: str | None = None, *, watch: bool = False) -> dict[str, Any]:
+    def add(
+        self, name: str, destination: str | None = None, *, become: str | None = None, watch: bool = False
+    ) -> dict[str, Any]:
         """Write [host.NAME] into the user's settings: `destination` is what ssh is given, by default
-        the name. `watch`: have that host's cron look after dobby's runs. One that is there with the
-        same destination stays as it is. Answers `host ssh added note`. Raises UsageError."""
+        the name; `become` the account that owns the jobs, by default who logs in. `watch`: have that
+        host's cron look after dobby's runs. One that is there and says the same stays as it is.
+        Answers `host ssh become added watch note`. Raises UsageError."""
         entry = self._settings().hosts.get(name)
-        ssh = self._check(name, destination, entry.ssh if entry else "")
+        ssh, account = self._check(name, destination, become, entry)
         added = entry is None and name != OURS
         if added:
-            _edit(self._environ, ["host", name], {"ssh": ssh})
+            _edit(self._environ, ["host", name], {"ssh": ssh, **({"become": account} if account else {})})
         note = self._cron(name, on=True)["note"] if watch else ""
-        return {"host": name, "ssh": ssh, "added": added, "watch": watch, "note": note}
+        return {"host": name, "ssh": ssh, "become": account, "added": added, "watch": watch, "note": note}
 
-    def _check(self, name: str, destination: str | None, known: str) -> str:
-        """The destination."""
+    def _check(
+        self, name: str, destination: str | None, become: str | None, known: HostEntry | None
+    ) -> tuple[str, str]:
+        """Destination and account."""
         from dobby.ssh import check_destination
 
         if name == OURS:
-            if destination:
-                raise UsageError(f"{OURS} is this machine, and goes nowhere else", "choose another name")
-            return ""
+            if destination or become:
+                raise UsageError(f"{OURS} is this machine, as who you are", "choose another name")
+            return "", known.become if known else ""
         check_name(name, "host's name")
-        ssh = check_destination(destination or known or name)
-        if known and ssh != known:
+        if not known:
+            return check_destination(destination or name), check_account(become or "")
+        if check_destination(destination or known.ssh) != known.ssh or become not in (None, known.become):
+            account = f", become = {known.become}" if known.become else ""
             raise UsageError(
-                f"host {name} is there already, as {known}", f"dobby host remove {name} comes first"
+                f"host {name} is there already, as {known.ssh}{account}",
+                f"dobby host remove {name} comes first",
             )
-        return ssh
+        return known.ssh, known.become
 
     def remove(
         self, name: str, *, watch: bool = False, purge: bool = False, outputs: bool = False

@@ -128,7 +128,10 @@ def untold_text(row: Mapping[str, Any], given_up_alone: bool = False) -> str:
 def of_settings(options: Options, settings: Sequence[Setting]) -> Table:
     """Every setting, its value, and where the value comes from."""
     rows = [[s.key, _setting(s.field, getattr(options, s.field)), options.sources[s.key]] for s in settings]
-    rows += [[f"host.{name}", entry.ssh, "user's file"] for name, entry in options.hosts.items()]
+    for name, entry in options.hosts.items():
+        rows.append([f"host.{name}", entry.ssh, "user's file"])
+        own = {"become": entry.become, "shared": entry.shared}
+        rows += [[f"host.{name}.{key}", str(value), "user's file"] for key, value in own.items() if value]
     return Table(("SETTING", "VALUE", "FROM"), rows)
 
 
@@ -161,11 +164,12 @@ def of_hosts(hosts: Sequence[Mapping[str, Any]]) -> Table:
         [
             one["host"],
             one["ssh"] or "this machine",
-            ", ".join(word for word in ("added", "used", "default") if one[word]) or NOTHING,
+            one["become"] or NOTHING,
+            ", ".join(word for word in ("added", "used", "default", "shared") if one[word]) or NOTHING,
         ]
         for one in hosts
     ]
-    return Table(("HOST", "DESTINATION", "KNOWN AS"), rows)
+    return Table(("HOST", "DESTINATION", "BECOME", "KNOWN AS"), rows)
 
 
 def _bare_project(rows: Sequence[Mapping[str, Any]], here: str) -> str:
