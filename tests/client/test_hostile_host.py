@@ -13,6 +13,7 @@ from tests.conftest import Host
 from dobby import Client
 from dobby import snapshot as snap
 from dobby.client.contents import Contents
+from dobby.client.hosts import Hosts
 from dobby.client.objects import Sender
 from dobby.client.targets import Targets
 from dobby.core import protocol
@@ -80,16 +81,16 @@ def test_it_gets_no_file_by_its_path(repo: Repo, sender: Sender, tmp_path: Path)
 class Liar:
     """A transport to a host that says `text`, with MARK where the session's marker stands."""
 
-    host, patience_s = "liar", 5.0
+    patience_s = 5.0
 
-    def __init__(self, text: bytes) -> None:
-        self._text = text
+    def __init__(self, text: bytes, host: str = "liar") -> None:
+        self._text, self.host = text, host
 
     def start(self, errors: int) -> subprocess.Popen[bytes]:
         import subprocess
 
         script = 'read -r x y v a m; sed "s/MARK/$m/g" "$0"; exec cat >/dev/null'
-        with open(f"{os.environ['HOME']}/said", "wb") as file:
+        with open(f"{os.environ['HOME']}/{self.host}", "wb") as file:
             file.write(self._text)
         return subprocess.Popen(
             ["sh", "-c", script, file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
@@ -119,6 +120,55 @@ def test_garbage_is_one_sentence(what: str) -> None:
     text, reason = GARBAGE[what]
     with pytest.raises(DobbyError, match=f"host liar sent .*{reason}"):
         Session(Liar(text), Agent()).call("list", {})  # type: ignore[arg-type]
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    texts = dict.fromkeys(("project", "label", "run_id", "status", "created_at"), "x")
+    return {**texts, "cause": None, "usage": {"cpu_s": None}, "duration_s": 1.5, **changes}
+
+
+NO_RUNS = {
+    "without runs": ({"unreadable": []}, "an answer without runs"),
+    "no list": ({"runs": {"x": 1}, "unreadable": []}, "something else than a list"),
+    "no sentences": ({"runs": [], "unreadable": 7}, "something else than a list"),
+    "no object": ({"runs": [row(), "r"], "unreadable": []}, "a run that is no object"),
+    **{
+        f"no {key}": ({"runs": [row(**{key: value})], "unreadable": []}, f"whose {key} is no text")
+        for key, value in {"label": None, "status": 7, "created_at": ["now"]}.items()
+    },
+    "a cause": ({"runs": [row(cause="exit")], "unreadable": []}, "whose cause is no object"),
+    "a timeout": ({"runs": [row(cause={"timeout_s": "1"})], "unreadable": []}, "whose 'timeout_s' is no"),
+    "not a number": (
+        {"runs": [row(duration_s=float("nan"))], "unreadable": []},
+        "whose 'duration_s' is no",
+    ),
+    "a size": ({"runs": [row(usage={"disk_bytes": []})], "unreadable": []}, "whose 'disk_bytes' is no"),
+    "notices": ({"runs": [row(notices=["x"])], "unreadable": []}, "whose notices are no list"),
+}
+
+
+@pytest.mark.parametrize("what", NO_RUNS)
+def test_one_host_with_no_runs_that_can_be_shown_is_a_line(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    answer, reason = NO_RUNS[what]
+    said = json.dumps(answer).encode()
+    well = json.dumps({"runs": [row()], "unreadable": []}).encode()
+
+    def make(self: Hosts, host: str, alone: bool, *rest: Any) -> Any:
+        text = said if host == "liar" else well
+        return Liar(b"MARK here 0\nMARK done %d\n%b" % (len(text), text), host)
+
+    monkeypatch.setattr(Hosts, "_make", make)
+    monkeypatch.setattr(Hosts, "known", lambda self: ["liar", "well"])
+    client = Client(cwd=repo.path)
+    for found in (client.ps(), client.history()):
+        assert [(r["host"], r["label"]) for r in found.runs] == [("well", "x")]
+        assert [h["reachable"] for h in found.hosts] == [False, True]
+        assert found.hosts[0]["error"].startswith("host liar sent ")
+        assert reason in found.hosts[0]["error"]
+    with pytest.raises(DobbyError, match="host liar sent"):
+        client.ps(host="liar")
 
 
 def test_a_line_without_an_end_is_read_in_pieces() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from dobby import shipping
-from dobby.client import state
+from dobby.client import rows, state
 from dobby.core.errors import DobbyError, Unreachable
 from dobby.core.record import Record
 from dobby.local import Local
@@ -103,7 +103,7 @@ class Hosts:
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
     ) -> dict[str, Any]:
         """The verb's result on one host, its rows marked with the name by which we know it, and
-        with the account there, where that was told."""
+        with the account there, where that was told. Raises DobbyError, also for rows that are none."""
         return self._call(self.transport(host), verb, args, on_reply)
 
     def launch(
@@ -126,8 +126,7 @@ class Hosts:
     ) -> dict[str, Any]:
         begun = self._ahead.pop(way.host, None) if way is self._open.get(way.host) else None
         result = (begun or Session(way, self.agent())).call(verb, args, on_reply)
-        rows = [*result.get("runs", ()), *([result["run"]] if "run" in result else [])]
-        for row in rows:
+        for row in rows.of_answer(way.host, verb, result):
             row["host"] = way.host
             if "account" in result:
                 row["account"] = result["account"]
