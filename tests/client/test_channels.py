@@ -135,9 +135,9 @@ def test_the_notice_of_a_run_is_what_ps_gives_and_more(client: Client, host: Hos
     row = run.row()
     more = ("last_success", "log_command", "tail", "error_line")
     assert [key for key in told["run"] if key not in row] == list(more)
-    assert {key: told["run"][key] for key in ("run_id", "status", "cause", "exit_code", "command")} == {
-        key: row[key] for key in ("run_id", "status", "cause", "exit_code", "command")
-    }
+    same = ("run_id", "status", "cause", "exit_code", "command", "usage")
+    assert {key: told["run"][key] for key in same} == {key: row[key] for key in same}
+    assert told["run"]["usage"]["disk_bytes"] == row["log_bytes"]
     assert told["run"]["tail"] == ["first", "last"]
     assert told["schema"] == 1
 

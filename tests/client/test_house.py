@@ -10,6 +10,7 @@ import pytest
 from tests.client.carried import Carried, is_alive, launch
 from tests.wait import until
 
+import dobby
 from dobby import Client
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def test_keep_last(client: Client, host: Host) -> None:
         ["output.log", "outputs/it"],
     ]
     assert [r["status"] for r in client.history(host=host.name).runs] == ["succeeded"] * 4
+    with pytest.raises(dobby.NotFound, match="has neither log nor outputs any more") as gone:
+        client.fetch("etl", host=host.name, run=runs[0].run.run_id)
+    assert "keep_last" in gone.value.hint
     with open(f"{runs[-1].root}/supervisor.err") as file:
         assert file.read() == ""
 

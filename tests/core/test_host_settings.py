@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from dobby.config import layers
+from dobby.config.table import SETTINGS, USER
+from dobby.core import host_settings
 from dobby.core.errors import UsageError
 from dobby.core.host_settings import Channel, HostSettings, parse_host_settings
 from dobby.core.status import NOTICE_KINDS
@@ -138,3 +144,11 @@ def test_no_message_quotes_what_may_be_a_secret(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_host_settings(text)
     assert "c4nary" not in caught.value.message + caught.value.hint
+
+
+def test_every_key_stands_in_the_docs() -> None:
+    page = Path(__file__).parents[2].joinpath("docs/hosts.md").read_text()
+    own = [setting.key for setting in SETTINGS if setting.places == (USER,)]
+    mail = {"email", "notify_on"}  # of notices, in a page of their own
+    documented = set(re.findall(r"`\[?(\w+)", page))
+    assert {*host_settings._READERS, *layers._HOST_KEYS, *own} - mail <= documented

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from tests.core.examples import REQUEST
+from tests.core.told import notice
 
-from dobby.core import container
+from dobby.core import container, wording
 from dobby.core import request as rq
 from dobby.core.errors import UsageError
 from dobby.core.settings import parse_cpus, parse_size_bytes, read_nice
@@ -78,6 +79,13 @@ def test_what_was_used() -> None:
     assert used_text(usage) == "1.2 GB, CPU 3m05s, disk 12 B"
     assert used_text({"cpu_s": 0.31, "peak_memory_bytes": None}) == "CPU 0.3s"
     assert used_text(None) == used_text({}) == ""
+
+
+def test_what_was_used_is_told_in_the_notice() -> None:
+    used = {"peak_memory_bytes": 1_234_000_000, "cpu_s": 185.2, "disk_bytes": 12_000_000}
+    told = dict(wording.facts(notice("failed", {"usage": used})))
+    assert told["Used"] == "1.2 GB of memory at most, 3 min 5 s of CPU, 12 MB of disk"
+    assert "Used" not in dict(wording.facts(notice("failed", {"usage": dict.fromkeys(used)})))
 
 
 def test_an_engine_is_told_the_limits() -> None:

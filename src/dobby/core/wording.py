@@ -5,6 +5,7 @@ from __future__ import annotations
 from dobby.core import failure, notices
 from dobby.core import status as st
 from dobby.core.harmless import harmless, one_line, shortened
+from dobby.core.sizes import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ def status(notice: Notice) -> str:
 
 
 def used(usage: dict[str, Any]) -> str:
-    """ "1.2 GB of memory at most, 3 min 5 s of CPU"; "" where nothing is known."""
-    memory, cpu_s = usage.get("peak_memory_bytes"), usage.get("cpu_s")
+    """ "1.2 GB of memory at most, 3 min 5 s of CPU, 12 MB of disk"; "" where nothing is known."""
+    memory, cpu_s, disk = (usage.get(name) for name in ("peak_memory_bytes", "cpu_s", "disk_bytes"))
     parts = [f"{memory / 1e6:.0f} MB" if memory < 1e9 else f"{memory / 1e9:.1f} GB"] if memory else []
     parts = [f"{part} of memory at most" for part in parts]
-    return ", ".join([*parts, *([f"{duration(cpu_s)} of CPU"] if cpu_s else [])])
+    parts += [f"{duration(cpu_s)} of CPU"] if cpu_s else []
+    return ", ".join([*parts, *([f"{size_text(disk)} of disk"] if disk else [])])
 
 
 def command(run: dict[str, Any]) -> str:

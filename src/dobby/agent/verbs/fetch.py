@@ -32,6 +32,11 @@ def run(call: Call) -> dict[str, Any]:
         names = sorted(os.listdir(root))
     else:
         names = []
+    if not names and stored.final is not None and not os.path.lexists(stored.run.log):
+        raise NotFound(
+            f"run {stored.run.run_id} of {stored.request.label} has neither log nor outputs any more",
+            "`dobby clean` removes them, and by keep_last and keep_days the host itself",
+        )
     if not names:
         raise NotFound(
             f"run {stored.run.run_id} of {stored.request.label} kept no outputs",
