@@ -104,7 +104,7 @@ def _ensure_contents(run: layout.Run, request: Request, call: Call, env: dict[st
     store.note_need(run, [commit for _, commit in chosen.values()], request.manifest)
     for name, (cache, commit) in chosen.items():
         if not store.is_whole(commit):
-            _lead_git_lfs(cache, store)
+            lfs.lead_git_lfs(cache, store)
             files = lfs.ensure_list(store, cache, commit, env)
             _receive_contents(store, name, {f.sha256: f.size for f in files}, call)
             store.note_whole(commit)
@@ -114,12 +114,6 @@ def _ensure_contents(run: layout.Run, request: Request, call: Call, env: dict[st
         items = store.manifest(request.manifest)
         _receive_contents(store, "", {i.sha256: i.size for i in items if not i.target}, call)
         store.note_whole(request.manifest)
-
-
-def _lead_git_lfs(cache: str, store: Store) -> None:
-    """Where git-lfs is installed, it looks beside the objects that a sandbox borrows."""
-    if not os.path.lexists(f"{cache}/lfs"):
-        os.symlink(os.path.relpath(store.root, cache), f"{cache}/lfs")
 
 
 def _receive_contents(store: Store, repository: str, wanted: dict[str, int], call: Call) -> None:

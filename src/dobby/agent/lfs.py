@@ -64,6 +64,13 @@ def read_list(store: Store, commit: str) -> list[File]:
     ]
 
 
+def lead_git_lfs(cache: str, store: Store) -> None:
+    """Where git-lfs is installed, it looks beside the objects that a sandbox borrows, and puts there
+    what it fetches."""
+    if not os.path.lexists(f"{cache}/lfs"):
+        os.symlink(os.path.relpath(store.root, cache), f"{cache}/lfs")
+
+
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 

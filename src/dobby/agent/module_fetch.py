@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = "file:git:http:https:ssh"
 # Of the account's settings its access stays (keys, helpers, proxies), nothing that would act.
-_GIT = (
+GIT = (
     *("git", "--git-dir=."),
     *("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
     # A server that has gone silent: a minute under 1 kB/s.
@@ -89,7 +89,7 @@ class _Source:
         argv = [*objects.GIT, "--git-dir=.", *words]
         code, out, said = spawn.capture(argv, cwd=cache, env=objects.git_env(self._env))
         if code:
-            raise DobbyError(f".gitmodules cannot be read in {cache}: {_reason(said)}")
+            raise DobbyError(f".gitmodules cannot be read in {cache}: {reason(said)}")
         return os.fsdecode(out)
 
     def _fetch(self, cache: str, module: Module) -> None:
@@ -100,11 +100,11 @@ class _Source:
         every = ("+refs/heads/*:refs/dobby/origin/heads/*", "+refs/tags/*:refs/dobby/origin/tags/*")
         reasons = []
         for refspecs in ((one,), every):
-            argv = [*_GIT, *_FETCH, "--prune", "--", module.url, *refspecs]
+            argv = [*GIT, *_FETCH, "--prune", "--", module.url, *refspecs]
             code, _, said = spawn.capture(argv, cwd=cache, env=self._env)
             if objects.has_commit(cache, module.commit, self._env):
                 return
-            reasons.append(_reason(said) if code else f"it has no commit {module.commit[:10]}")
+            reasons.append(reason(said) if code else f"it has no commit {module.commit[:10]}")
         raise self._steps.fail(
             f"the submodule {module.path} could not be fetched from {urls.without_user_info(module.url)}:"
             f" {reasons[-1]}; `git submodule update --init {module.path}` on the laptop lets it travel from"
@@ -134,7 +134,7 @@ def _own_ssh(env: Mapping[str, str]) -> bool:
     return spawn.capture(["git", "config", "--get", "core.sshCommand"], cwd="/", env=env)[0] == 0
 
 
-def _reason(said: bytes) -> str:
+def reason(said: bytes) -> str:
     """The first lines of git's stderr that give the reason: ssh's own words come before git's."""
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("warning: ", "Please make sure", "and the "))]

@@ -40,6 +40,10 @@ def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) 
     left/", "1a2b3c4 -> 5d6e7f8". Raises StepFailed."""
     try:
         whole = module_fetch.complete(run.job.of_project, request, steps)
+        if any(module.fetch for module in whole.modules) or whole.repo:
+            from dobby.agent import lfs_fetch
+
+            whole = lfs_fetch.complete(run, whole, steps)
         lodged.park(run.job)
         return _Sandbox(run, whole, previous_run, steps).prepare_exactly()
     except OSError as error:
