@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.agent.places import QUICK, Place, make_wheel, needs_uv, offline
 
-from dobby.agent import spawn, variables
+from dobby.agent import environment, spawn, variables
 from dobby.agent.steps import StepFailed
 from dobby.core.host_settings import HostSettings
 
@@ -90,6 +90,9 @@ def test_uv_is_got_once_where_the_host_has_none(without_uv: Place, tmp_path: Pat
     log = place.log.read_text()
     assert log.count("[dobby] the host has no uv: getting it, into ") == 1
     assert log.count("stand-in ['") >= 3  # --version once, then sync by both
+    env = environment.activated(place.job, place.env)
+    assert place.say(env, "uv", "run", "x").endswith("'run', 'x']"), "the command has it too"
+    assert shutil.which("pip", path=env["PATH"]) is None, "and nothing of what lies beside it"
 
 
 # --- which Python ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +17,10 @@ from tests.wait import until
 
 import dobby
 from dobby import Client
+from dobby.client.contents import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.conftest import Host
     from tests.gitrepo import Repo
@@ -116,6 +117,32 @@ def test_a_cut_while_commits_are_sent(far: Far, repo: Repo) -> None:
     cache = f"{far.host.home}/projects/project/cache.git/objects"
     left = far.host.run(["find", cache, "-name", "*incoming*"])
     assert left == b""
+
+
+def test_a_cut_while_contents_are_sent(far: Far, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that had arrived whole are not sent again."""
+    asked: list[int] = []
+    answer = Contents.answer
+
+    def noted(self: Contents, repository: str, wanted: list[tuple[str, int]]) -> Iterator[bytes]:
+        asked.append(len(wanted))
+        return answer(self, repository, wanted)
+
+    monkeypatch.setattr(Contents, "answer", noted)
+    repo.commit("ignores", {".gitignore": "data/\n"})
+    far.run("true", label="warm")
+    for number in range(4):
+        repo.write(f"data/{number}", os.urandom(150_000))
+    far.ssh.plan("up 400000")
+    run = far.run(f"{ONCE}; cat data/*", include=("data",))
+    assert far.ssh.unused == []
+    row, said = output(far.client, run)
+    assert row["status"] == "succeeded"
+    assert said == b"".join((Path(repo.path) / "data" / str(n)).read_bytes() for n in range(4))
+    assert ran(far.host) == [run.run_id]
+    assert asked in ([1, 4, 2], [1, 4, 3]), "the list, all files, those that the cut kept back"
+    blobs = f"{far.host.home}/projects/project/blobs"
+    assert far.host.run(["find", blobs, "-name", "*.new"]) == b""
 
 
 @pytest.mark.parametrize("if_running", ["refuse", "queue", "replace"])

@@ -40,6 +40,14 @@ def test_what_a_host_lacks_is_named_with_who_requires_it(repo: Repo, host: Host)
 
 
 @LOCAL
+def test_the_hosts_programs_are_none_of_a_containers(repo: Repo, host: Host) -> None:
+    repo.commit("wants", {"pyproject.toml": WANTS})
+    client = Client(cwd=repo.path)
+    run = launch(client, host, "true", environment=("container:localhost/no-such:1",))
+    assert client.wait(run.label, host=host.name)["cause"]["step"] == "environment"
+
+
+@LOCAL
 def test_programs_are_looked_for_where_a_run_would_find_them(
     repo: Repo, host: Host, isolated: os.PathLike[str]
 ) -> None:

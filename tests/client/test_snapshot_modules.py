@@ -214,6 +214,7 @@ class TestHostile:
         ("https://example.org/team/x.git/", "../../y.git", "https://example.org/y.git"),
         ("git@example.org:team/x.git", "../y.git", "git@example.org:team/y.git"),
         ("git@example.org:x.git", "../y.git", "git@example.org:y.git"),
+        ("git@example.org:/srv/x.git", "../y.git", "git@example.org:/srv/y.git"),
         ("/srv/x.git", "./y", "/srv/x.git/y"),
         ("/srv/x.git", "../y", "/srv/y"),
         ("ssh://git@example.org:22/x.git", "../y.git", "ssh://git@example.org:22/y.git"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.client.drive import finished
+from tests.client.hook import configure
 from tests.gitrepo import Repo
 
 from dobby import Client
@@ -112,6 +113,34 @@ def test_by_url(family: Family, host: Host, remotes: str, tmp_path: Path) -> Non
     row, text = finished(Client(cwd=str(tmp_path)), host, STATUS, repo=f"{remotes}/outer")
     assert row["status"] == "succeeded", text
     assert [path for path, _ in statuses(text)] == ["libs/inner", "libs/inner/deep"]
+
+
+def test_an_scp_like_url_and_one_that_changes(family: Family, host: Host, remotes: str) -> None:
+    """A stand-in for ssh runs on this machine what git asks it to: any host's name leads here."""
+    base = remotes.removeprefix("file://")
+    script = 'for last; do :; done; exec sh -c "$last"'
+    host.run(["sh", "-c", 'echo "$1" > "$2"', "sh", script, f"{base}/ssh"])
+    configure(host, f'[variables]\nGIT_SSH_COMMAND = "sh {base}/ssh"\n')
+    family.outer.git("remote", "add", "origin", f"git@far.example:{base}/outer")
+    family.forget()
+    client = Client(cwd=family.outer.path)
+    look = f"{STATUS}; git -C libs/inner remote get-url origin >&2"
+    row, text = finished(client, host, look)
+    assert row["status"] == "succeeded", row["cause"]
+    assert text.endswith(f"git@far.example:{base}/inner\n".encode())
+    family.inner.commit("moved", {"b.txt": "b3\n"})
+    family.outer.git("config", "-f", ".gitmodules", "submodule.libs/inner.url", "../moved")
+    family.outer.git("update-index", "--cacheinfo", f"160000,{family.inner.head},libs/inner")
+    family.outer.git("commit", "-qam", "it has moved")
+    shutil.copytree(family.inner.path, f"{base}/moved", symlinks=True)
+    shutil.rmtree(f"{base}/inner")
+    if host.sshd and os.getuid() == 0:
+        subprocess.run(["chown", "-R", host.sshd.user, f"{base}/moved"], check=True)
+    row, text = finished(client, host, look)
+    assert row["status"] == "succeeded", row["cause"]
+    *lines, url = text.decode().splitlines(keepends=True)
+    assert dict(statuses("".join(lines).encode()))["libs/inner"] == family.inner.head
+    assert url == f"git@far.example:{base}/moved\n"
 
 
 def test_one_that_nobody_has_fails_the_run_by_name(family: Family, host: Host) -> None:

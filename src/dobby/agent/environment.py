@@ -148,6 +148,7 @@ def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan
         plan = kind.plan(tree, found)
         done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
         plan = hooks.activated(plan, where, steps, env)
+        plan = plan.replace(path=(*plan.path, *map(tools.lead_to, got.values())))
         plans.append(plan)
         notes.append(_note(name, plan, done, where))
         changed = changed or bool(done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from dobby.agent import room, variables
+from dobby.core import container
 from dobby.core.errors import DobbyError
 from dobby.core.host_settings import LEAST_INODES
 from dobby.core.sizes import size_text
@@ -47,7 +48,9 @@ def _reasons(home: str, request: Request, settings: HostSettings) -> Iterator[Do
             f"less than the {size_text(request.memory_bytes or 0)} that the run asks for (--memory)",
             "wait until others are done (dobby ps), ask for less, or --force",
         )
-    missing = lacking(request.requires, settings) if request.requires else []
+    # A container's command has the image's programs, not the host's.
+    inside = any(container.split(name)[0] == container.KIND for name in request.environment)
+    missing = lacking(request.requires, settings) if request.requires and not inside else []
     if missing:
         by = f" (required by {request.requires_from})" if request.requires_from else ""
         yield DobbyError(

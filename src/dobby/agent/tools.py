@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -38,6 +39,15 @@ def provide(name: str, home: str, env: Mapping[str, str], steps: Steps) -> str:
     finally:
         os.close(lock)
     return program
+
+
+def lead_to(program: str) -> str:
+    """A directory for PATH with the program alone: beside the program itself lies a python."""
+    top, _, name = program.rpartition("/bin/")
+    with contextlib.suppress(FileExistsError):
+        durable.make_dirs(f"{top}/path")
+        os.symlink(f"../bin/{name}", f"{top}/path/{name}")
+    return f"{top}/path"
 
 
 def _is_whole(where: str, program: str) -> bool:

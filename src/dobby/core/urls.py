@@ -70,7 +70,8 @@ def resolve(base: str, url: str) -> str:
         cut = base.find("/", scheme.end())
         root, path = (base, "") if cut < 0 else (base[: cut + 1], base[cut + 1 :])
     else:
-        root = scp.group(0) if scp else base[: len(base) - len(base.lstrip("/"))]
+        start = scp.end() if scp else 0
+        root = base[: len(base) - len(base[start:].lstrip("/"))]
         path = base[len(root) :]
     parts = [part for part in path.split("/") if part]
     for part in url.split("/"):
