@@ -18,7 +18,7 @@ import json
 import os
 import time
 
-from dobby.agent import clock, durable, locks, trees
+from dobby.agent import clock, durable, locks
 from dobby.core import manifest as mf
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError
@@ -225,15 +225,3 @@ def _names(folder: str) -> list[str]:
         return os.listdir(folder)
     except FileNotFoundError:
         return []
-
-
-def parents(top: bytes, rel: bytes) -> Optional[bytes]:
-    """The full path of `rel`, its directories made; None where something else is in their way."""
-    path = top
-    for part in rel.split(b"/")[:-1]:
-        path = path + b"/" + part
-        if trees.lstat(path) is None:
-            os.mkdir(path, trees.RWX)
-        elif not trees.is_dir(path):
-            return None
-    return top + b"/" + rel

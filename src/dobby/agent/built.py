@@ -61,7 +61,7 @@ def put_back(where: str, sandbox: str) -> None:
     for entry in listed.split(b"\0"):
         rel = entry[1:]
         if trees.look(top, rel) is None:
-            if not _make_parents(top, rel):
+            if not trees.make_way(top, rel, 0o777):
                 continue
         elif entry[:1] == _NEW or _stamp(top, rel) == _stamp(store, rel):
             continue
@@ -97,18 +97,6 @@ def files(top: bytes, rel: bytes, but: Collection[bytes] = ()) -> Iterator[bytes
 def _is_below(rel: bytes, places: set[bytes]) -> bool:
     parts = rel.split(b"/")
     return any(b"/".join(parts[: n + 1]) in places for n in range(len(parts)))
-
-
-def _make_parents(top: bytes, rel: bytes) -> bool:
-    """Whether the directories that `rel` needs are there, and are directories."""
-    path = top
-    for part in rel.split(b"/")[:-1]:
-        path = path + b"/" + part
-        if trees.lstat(path) is None:
-            os.mkdir(path)
-        elif not trees.is_dir(path):
-            return False
-    return trees.lstat(top + b"/" + rel) is None
 
 
 def _copy(source: bytes, target: bytes) -> None:

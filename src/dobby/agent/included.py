@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from dobby.agent import blobs, durable, trees
+from dobby.agent import durable, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class Included:
         return placed
 
     def _write(self, top: bytes, path: bytes, item: Item) -> None:
-        full = blobs.parents(top, path)
-        if full is None:
+        if not trees.make_way(top, path):
             raise ValueError(f"{item.path!r} is included, but something else stands in its way")
+        full = top + b"/" + path
         if item.target:
             os.symlink(_bytes(item.target), full)
         else:

@@ -37,8 +37,8 @@ def place(where: str, sandbox: str) -> bool:
     top, store = os.fsencode(sandbox), _store(where)
     whole = True
     for rel in listed(where):
-        parent = _parent(top, rel)
-        if _is_there(store, rel) and parent and trees.lstat(top + b"/" + rel) is None:
+        can_lie = trees.make_way(top, rel)
+        if _is_there(store, rel) and can_lie and trees.lstat(top + b"/" + rel) is None:
             trees.move(store + b"/" + rel, top + b"/" + rel)
         whole = whole and _is_there(top, rel) and not _is_there(store, rel)
     return whole
@@ -96,18 +96,6 @@ def _below(top: bytes, rel: bytes, name: bytes) -> Iterator[bytes]:
 def _is_there(top: bytes, rel: bytes) -> bool:
     """A real directory, behind real directories: a job may have put a symlink in its place."""
     return trees.look(top, rel) is not None and trees.is_dir(top + b"/" + rel)
-
-
-def _parent(top: bytes, rel: bytes) -> bool:
-    """Whether `rel` can lie there: the directories above it are made where they are absent."""
-    path = top
-    for part in rel.split(b"/")[:-1]:
-        path = path + b"/" + part
-        if trees.lstat(path) is None:
-            os.mkdir(path, trees.RWX)
-        elif not trees.is_dir(path):
-            return False
-    return True
 
 
 def _made(store: bytes) -> bytes:

@@ -233,13 +233,8 @@ def _index_pack(
 def _pour(read: Callable[[int], bytes], sink: int, pid: int) -> None:
     """Feed everything to the child. When the source fails, the child is ended first."""
     try:
-        while True:
-            data = read(_CHUNK)
-            if not data:
-                return
-            view = memoryview(data)
-            while view:
-                view = view[os.write(sink, view) :]
+        while data := read(_CHUNK):
+            durable.write_all(sink, data)
     except BrokenPipeError:
         return  # the child has given up, and says why
     except BaseException:

@@ -115,6 +115,19 @@ def join(rel: bytes, name: bytes) -> bytes:
     return rel + b"/" + name if rel and name else rel or name
 
 
+def make_way(top: bytes, rel: bytes, mode: int = RWX) -> bool:
+    """Whether `rel` can lie below `top`: the directories above it are made where they are absent, and
+    what else stands in their way is left alone."""
+    path = top
+    for part in rel.split(b"/")[:-1]:
+        path = path + b"/" + part
+        if lstat(path) is None:
+            os.mkdir(path, mode)
+        elif not is_dir(path):
+            return False
+    return True
+
+
 def free(path: bytes) -> bytes:
     """`path`, or the first of path~1, path~2 … at which there is nothing."""
     number, name = 0, path

@@ -48,7 +48,6 @@ DATA = "data"  # bytes of a log that the job wrote, or of an archive
 CLOCK = "clock"  # the host's time as the check begins, JSON: `now`, seconds since 1970
 DONE = "done"  # the result, JSON; the last reply
 FAIL = "fail"  # the error, JSON; the last reply
-FINAL = (DONE, FAIL)
 
 # `python` of the host's settings is read by hand ($y is its quote); then come the usual names,
 # newest first. The agent's own note of its interpreter saves that search, unless the settings

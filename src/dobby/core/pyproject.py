@@ -42,7 +42,6 @@ _PURE_BACKENDS = frozenset(
         "uv_build",
     )
 )
-_SETUPTOOLS = "setuptools.build_meta"
 _SOURCE_DIRS = ("src", "lib", "python")
 
 
