@@ -61,7 +61,7 @@ def put_back(where: str, sandbox: str) -> None:
     for entry in listed.split(b"\0"):
         rel = entry[1:]
         if trees.look(top, rel) is None:
-            if not trees.make_way(top, rel, 0o777):
+            if not trees.make_way(top, rel):
                 continue
         elif entry[:1] == _NEW or _stamp(top, rel) == _stamp(store, rel):
             continue

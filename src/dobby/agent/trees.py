@@ -115,14 +115,14 @@ def join(rel: bytes, name: bytes) -> bytes:
     return rel + b"/" + name if rel and name else rel or name
 
 
-def make_way(top: bytes, rel: bytes, mode: int = RWX) -> bool:
+def make_way(top: bytes, rel: bytes) -> bool:
     """Whether `rel` can lie below `top`: the directories above it are made where they are absent, and
     what else stands in their way is left alone."""
     path = top
     for part in rel.split(b"/")[:-1]:
         path = path + b"/" + part
         if lstat(path) is None:
-            os.mkdir(path, mode)
+            os.mkdir(path)  # the umask is dobby's: 077, or what `readable_by` lets in
         elif not is_dir(path):
             return False
     return True
