@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dobby.core import recipe
-from dobby.core.plan import NOT_DECLARED, POSSIBLE, Layer, Plan, PlanError, key_text
+from dobby.core import recipe, venv
+from dobby.core.plan import NOT_DECLARED, POSSIBLE, Layer, PlanError, key_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dobby.core.plan import Tools, Tree
+    from dobby.core.plan import Plan, Tools, Tree
     from dobby.core.recipe import Recipe
 
 FAMILY = "python"
@@ -35,30 +35,20 @@ def detect(tree: Tree) -> int:
 
 
 def plan(tree: Tree, tools: Tools) -> Plan:
-    if "python3" not in tools.found:
-        raise PlanError(
-            "the host has no python3 in PATH: install it, or name its directory "
-            "in `path` of the host's settings"
-        )
+    python = venv.python3(tools)
     wanted = recipe.read(tree)
     if wanted is None:
         raise PlanError(
             f"pip finds nothing to install in {tree.dir or 'the top directory'}: "
             "no requirements, no project in pyproject.toml, no setup.py"
         )
-    venv = f"{tools.where}/venv"
-    return Plan(
-        layers=_layers(tree, tools, wanted, venv),
-        path=(f"{venv}/bin",),
-        variables=(("VIRTUAL_ENV", venv),),
-        unset=("PYTHONHOME",),
-        proof=(f"{venv}/bin/python",),
-    )
+    return venv.plan(tools, _layers(tree, tools, wanted, python))
 
 
-def _layers(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer, ...]:
-    install = (f"{venv}/bin/python", *_MODULE, "pip", "install")
-    steps: list[tuple[str, ...]] = [(tools.found["python3"], *_MODULE, "venv", venv)]
+def _layers(tree: Tree, tools: Tools, wanted: Recipe, python: str) -> tuple[Layer, ...]:
+    where = venv.path(tools)
+    install = (f"{where}/bin/python", *_MODULE, "pip", "install")
+    steps: list[tuple[str, ...]] = [(python, *_MODULE, "venv", where)]
     if any(local.editable for local in wanted.locals):
         steps.append((*install, _WITH_EDITABLES))
     if wanted.requirements:

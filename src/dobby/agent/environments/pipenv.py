@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, Plan, PlanError, key_text
+from dobby.core import venv
+from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, key_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dobby.core.plan import Tools, Tree
+    from dobby.core.plan import Plan, Tools, Tree
 
 FAMILY = "python"
 NEEDS = ("pipenv", "python3")
@@ -23,15 +24,7 @@ def detect(tree: Tree) -> int:
 
 
 def plan(tree: Tree, tools: Tools) -> Plan:
-    lock = tree.read(_LOCK)
-    if lock is None:
-        raise PlanError(
-            f"there is no Pipfile.lock in {tree.dir or 'the top directory'}: "
-            "run `pipenv lock` and commit it"
-        )
-    if "python3" not in tools.found:
-        raise PlanError("the host has no python3 in PATH: install it, or name its directory in `path`")
-    venv, python = f"{tools.where}/venv", tools.found["python3"]
+    lock, python = venv.locked(tree, _LOCK, "pipenv"), venv.python3(tools)
     pipenv, has_paths = tools.found["pipenv"], bool(_PATH.search(lock))
     # --deploy: a lock that is older than its Pipfile is refused. What has left it is removed.
     install = (pipenv, "install", "--deploy", "--python", python)
@@ -53,20 +46,13 @@ def plan(tree: Tree, tools: Tools) -> Plan:
         ("Pipfile", tree.read("Pipfile") or ""),
         ("snapshot", tree.snapshot if has_paths else ""),
     ]
-    return Plan(
-        layers=(
-            Layer(
-                name="dependencies",
-                key=key_text(*keys),
-                steps=(install,),
-                cwd=tree.path,
-                variables=variables,
-                fresh=has_paths,
-                tidy=((pipenv, "clean"),),
-            ),
-        ),
-        path=(f"{venv}/bin",),
-        variables=(("VIRTUAL_ENV", venv),),
-        unset=("PYTHONHOME",),
-        proof=(f"{venv}/bin/python",),
+    layer = Layer(
+        name="dependencies",
+        key=key_text(*keys),
+        steps=(install,),
+        cwd=tree.path,
+        variables=variables,
+        fresh=has_paths,
+        tidy=((pipenv, "clean"),),
     )
+    return venv.plan(tools, (layer,))

@@ -6,12 +6,12 @@ import json
 import posixpath
 import re
 
-from dobby.core import pyproject
-from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, Plan, PlanError, key_text
+from dobby.core import pyproject, venv
+from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, key_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dobby.core.plan import Tools, Tree
+    from dobby.core.plan import Plan, Tools, Tree
 
 FAMILY = "python"
 NEEDS = ("poetry", "python3")
@@ -35,14 +35,7 @@ def detect(tree: Tree) -> int:
 
 
 def plan(tree: Tree, tools: Tools) -> Plan:
-    lock = tree.read(_LOCK)
-    if lock is None:
-        raise PlanError(
-            f"there is no poetry.lock in {tree.dir or 'the top directory'}: run `poetry lock` and commit it"
-        )
-    if "python3" not in tools.found:
-        raise PlanError("the host has no python3 in PATH: install it, or name its directory in `path`")
-    venv = f"{tools.where}/venv"
+    lock, python, where = venv.locked(tree, _LOCK, "poetry"), venv.python3(tools), venv.path(tools)
     top = pyproject.read(tree)
     copies = _copies(tree, lock)
     keys = [
@@ -58,19 +51,13 @@ def plan(tree: Tree, tools: Tools) -> Plan:
         name="dependencies",
         key=key_text(*keys),
         # Without pip: Poetry brings its own, and Debian's python3 has none to give.
-        steps=((tools.found["python3"], "-I", "-m", "venv", "--without-pip", venv), install),
+        steps=((python, "-I", "-m", "venv", "--without-pip", where), install),
         cwd=tree.path,
-        variables=(("VIRTUAL_ENV", venv), *_VARIABLES),
+        variables=(("VIRTUAL_ENV", where), *_VARIABLES),
         # Poetry takes a directory that it has copied for unchanged while its version is.
         fresh=bool(copies),
     )
-    return Plan(
-        layers=(layer,),
-        path=(f"{venv}/bin",),
-        variables=(("VIRTUAL_ENV", venv),),
-        unset=("PYTHONHOME",),
-        proof=(f"{venv}/bin/python",),
-    )
+    return venv.plan(tools, (layer,))
 
 
 def _is_package(top: pyproject.Directory) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 
-from dobby.core import pyproject, recipe
-from dobby.core.plan import LOCKED, NOT_DECLARED, PREFERRED, Layer, Plan, PlanError, key_text
+from dobby.core import pyproject, recipe, venv
+from dobby.core.plan import LOCKED, NOT_DECLARED, PREFERRED, Layer, PlanError, key_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-    from dobby.core.plan import Tools, Tree
+    from dobby.core.plan import Plan, Tools, Tree
     from dobby.core.recipe import Recipe
 
 FAMILY = "python"
@@ -45,10 +45,10 @@ def plan(tree: Tree, tools: Tools) -> Plan:
             "the host has no uv in PATH: install it there (such as `pipx install uv`), "
             "or name its directory in `path` of the host's settings"
         )
-    venv = f"{tools.where}/venv"
+    where = venv.path(tools)
     up = _lock_above(tree)
     if up is not None:
-        layers: tuple[Layer, ...] = (_sync(tree, tools, up, venv),)
+        layers: tuple[Layer, ...] = (_sync(tree, tools, up, where),)
     else:
         wanted = recipe.read(tree)
         if wanted is None:
@@ -56,15 +56,9 @@ def plan(tree: Tree, tools: Tools) -> Plan:
                 f"uv finds nothing to install in {tree.dir or 'the top directory'}: no uv.lock, "
                 "no requirements, no project in pyproject.toml, no setup.py"
             )
-        layers = _install(tree, tools, wanted, venv)
-    return Plan(
-        layers=layers,
-        path=(f"{venv}/bin",),
-        # So that `uv run` and `uv pip` in the command find it too.
-        variables=(("VIRTUAL_ENV", venv), ("UV_PROJECT_ENVIRONMENT", venv)),
-        unset=("PYTHONHOME",),
-        proof=(f"{venv}/bin/python",),
-    )
+        layers = _install(tree, tools, wanted, where)
+    # So that `uv run` and `uv pip` in the command find it too.
+    return venv.plan(tools, layers, (("UV_PROJECT_ENVIRONMENT", where),))
 
 
 def _lock_above(tree: Tree) -> Optional[str]:
@@ -82,7 +76,7 @@ def _lock_above(tree: Tree) -> Optional[str]:
     return None
 
 
-def _sync(tree: Tree, tools: Tools, up: str, venv: str) -> Layer:
+def _sync(tree: Tree, tools: Tools, up: str, where: str) -> Layer:
     """One layer: uv itself moves only what differs, but it takes a local package for unchanged
     while the date of its pyproject.toml is, so each is named to be installed anew."""
     lock = tree.read(posixpath.join(up, _LOCK)) or ""
@@ -100,16 +94,16 @@ def _sync(tree: Tree, tools: Tools, up: str, venv: str) -> Layer:
         key=key_text(*keys),
         steps=((tools.found["uv"], "sync", "--frozen", *again),),
         cwd=tree.path,
-        variables=(("UV_PROJECT_ENVIRONMENT", venv), ("UV_NO_PROGRESS", "1")),
+        variables=(("UV_PROJECT_ENVIRONMENT", where), ("UV_NO_PROGRESS", "1")),
         fresh=False,
     )
 
 
-def _install(tree: Tree, tools: Tools, wanted: Recipe, venv: str) -> tuple[Layer, ...]:
+def _install(tree: Tree, tools: Tools, wanted: Recipe, where: str) -> tuple[Layer, ...]:
     uv = tools.found["uv"]
-    install = (uv, "pip", "install", "--python", f"{venv}/bin/python")
+    install = (uv, "pip", "install", "--python", f"{where}/bin/python")
     from_project = ("-r", pyproject.FILE) if wanted.dependencies else ()
-    steps: list[tuple[str, ...]] = [(uv, "venv", "--quiet", venv)]
+    steps: list[tuple[str, ...]] = [(uv, "venv", "--quiet", where)]
     if wanted.requirements:
         steps.append((*install, "-r", wanted.requirements))
     if from_project:
