@@ -20,7 +20,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from bench import repos
+from bench import processes, repos
 from dobby import Client
 
 if TYPE_CHECKING:
@@ -177,41 +177,19 @@ def _idle(bench: Bench) -> None:
     """The steward while a run is silent for 30 s, and what is left once all is told."""
     run = bench.launch("idle", "sleep 40")
     bench.arrival(run, "started")
-    pids = _of_dobby("dobby-steward")
-    before = [_switches(pid) for pid in pids]
+    home = os.environ["DOBBY_HOME"]
+    pids = processes.of_dobby("dobby-steward", home)
+    before = processes.wakeups(pids)
     time.sleep(30)
-    woken = [_switches(pid) - b for pid, b in zip(pids, before, strict=True)]
-    rollup = _read(f"/proc/{pids[0]}/smaps_rollup").splitlines()
-    pss = next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
-    print(f"steward: {len(pids)}, {pss / 1024:.1f} MB PSS, {2 * sum(woken)} wake-ups a minute while idle")
+    woken = processes.wakeups(pids) - before
+    pss = processes.pss_mb(pids[0])
+    print(f"steward: {len(pids)}, {pss:.1f} MB PSS, {2 * woken} wake-ups a minute while idle")
     bench.arrival(run, "succeeded")
     began = time.monotonic()
-    while _of_dobby("dobby-") and time.monotonic() < began + 60:
+    while processes.of_dobby("dobby-", home) and time.monotonic() < began + 60:
         time.sleep(0.1)
-    left = ", ".join(map(str, _of_dobby("dobby-"))) or "nothing"
+    left = ", ".join(map(str, processes.of_dobby("dobby-", home))) or "nothing"
     print(f"{time.monotonic() - began:.0f} s after the last notice {left} of dobby runs on the host")
-
-
-def _of_dobby(name: str) -> list[int]:
-    """Live processes of that name whose DOBBY_HOME is this bench's."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if not _read(f"/proc/{pid}/comm").startswith(name):
-                continue
-            if f"DOBBY_HOME={os.environ['DOBBY_HOME']}" in _read(f"/proc/{pid}/environ").split("\0"):
-                found.append(int(pid))
-        except OSError:
-            continue
-    return found
-
-
-def _switches(pid: int) -> int:
-    """How often it has gone to sleep: each wake-up ends in one (proc_pid_status(5))."""
-    for line in _read(f"/proc/{pid}/status").splitlines():
-        if line.startswith("voluntary_ctxt_switches"):
-            return int(line.split()[1])
-    return 0
 
 
 def _ended(run: str) -> float:

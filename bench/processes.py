@@ -11,6 +11,22 @@ if TYPE_CHECKING:
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
+def of_dobby(name: str, home: str) -> list[int]:
+    """Pids of those whose name begins with `name` and whose DOBBY_HOME is `home`."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", errors="replace") as comm:
+                if not comm.read().startswith(name):
+                    continue
+            with open(f"/proc/{pid}/environ", "rb") as environ:
+                if f"DOBBY_HOME={home}".encode() in environ.read().split(b"\0"):
+                    found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
 def pss_mb(pid: int) -> float:
     """Its memory, what it shares counted in parts (MB of 10^6 bytes)."""
     with open(f"/proc/{pid}/smaps_rollup") as file:

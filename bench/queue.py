@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import processes
+
 DOBBY = os.path.join(os.path.dirname(sys.executable), "dobby")
 # A line before and after; while the gate is shut those that have a slot keep it.
 JOB = (
@@ -57,18 +59,7 @@ class Queue:
 
     def supervisors(self) -> list[int]:
         """Their pids: by name, and by the home that is their own."""
-        found = []
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                mine = (
-                    f"DOBBY_HOME={self.folder}/.dobby".encode()
-                    in Path(f"/proc/{name}/environ").read_bytes()
-                )
-                if mine and Path(f"/proc/{name}/comm").read_text().strip() == "dobby-run":
-                    found.append(int(name))
-            except OSError:
-                continue
-        return found
+        return processes.of_dobby("dobby-run", f"{self.folder}/.dobby")
 
     def order(self) -> tuple[list[str], dict[str, str]]:
         """Run ids by the number that each was given when it came, of those that had to wait; and when
@@ -81,13 +72,6 @@ class Queue:
                 elif event["kind"] == "preparing":
                     began[path.parent.name] = event["at"]
         return [numbers[number] for number in sorted(numbers)], began
-
-
-def pss_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def main() -> None:
@@ -115,9 +99,9 @@ def _measure(queue: Queue, runs: int, at_once: int) -> None:
     took = time.perf_counter() - began
     print(f"accepted        {runs - 1} runs in {took:.1f} s, {(runs - 1) / took:.1f} a second")
     waiting = queue.supervisors()
-    pss = [pss_bytes(pid) for pid in waiting]
-    each = sum(pss) / len(pss) / 1e6
-    print(f"supervisors     {len(pss)}, PSS {sum(pss) / 1e6:.0f} MB in all, {each:.2f} MB each")
+    pss = [processes.pss_mb(pid) for pid in waiting]
+    each = sum(pss) / len(pss)
+    print(f"supervisors     {len(pss)}, PSS {sum(pss):.0f} MB in all, {each:.2f} MB each")
     began = time.perf_counter()
     queue.ask("ps", "-H", "local")
     print(f"ps              {time.perf_counter() - began:.2f} s")
