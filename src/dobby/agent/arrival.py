@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from dobby.core.request import Request
 
 
-def ensure(run: layout.Run, request: Request, call: Call) -> None:
+def ensure(run: layout.Run, request: Request, env: dict[str, str], call: Call) -> None:
     """Have every commit that the request names, and its tags, in the host's caches, pinned for
-    the job, and all contents that git does not carry. Asks the caller for what is missing.
-    Raises DobbyError."""
-    env = hostgit.env_of(call.home)
+    the job, and all contents that git does not carry. `env` is for the host's git. Asks the caller for
+    what is missing. Raises DobbyError."""
     try:
         _ensure(run.job, request, call, env)
         if request.lfs or request.manifest:

@@ -11,6 +11,7 @@ from dobby.agent import (
     callers,
     conclude,
     durable,
+    hostgit,
     limits,
     locks,
     outbox,
@@ -88,7 +89,7 @@ def _launch(call: Call) -> dict[str, Any]:
     admission.admit(job.of_project, request)
     if run_fd is None:
         _refuse_if_busy(run, request)
-    arrival.ensure(run, request, call)
+    arrival.ensure(run, request, hostgit.env_with(settings), call)
     durable.make_dirs(job.runs)
     already = run_fd is not None
     try:
