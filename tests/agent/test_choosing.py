@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from tests.agent.places import QUICK, Place, needs_uv, offline
+from tests.agent.places import QUICK, Place, needs_uv
 from tests.core.plans import DictTree
 
 from dobby.agent import choosing, environments
@@ -80,16 +80,6 @@ def test_the_known_kinds() -> None:
 def test_every_kind_names_its_family() -> None:
     families = {"python", "r", "node", "container", "none"}
     assert {choosing._load(name).FAMILY for name in choosing.kinds()} <= families
-
-
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture
-def place(tmp_path: Path, caches: Path) -> Place:
-    return offline(tmp_path, caches)
 
 
 STAND_IN = """\

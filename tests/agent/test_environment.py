@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.places import APP, QUICK, UV, Place, needs_uv, offline
+from tests.agent.places import APP, QUICK, UV, Place, needs_uv
 
 from dobby.agent import built, environment, spawn, survey
 from dobby.agent.steps import StepFailed
@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 in_each_kind = pytest.mark.parametrize("kind", [pytest.param("uv", marks=needs_uv), "pip"])
-
-
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture
-def place(tmp_path: Path, caches: Path) -> Place:
-    return offline(tmp_path, caches)
 
 
 def no_fork() -> int:

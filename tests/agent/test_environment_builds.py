@@ -21,11 +21,6 @@ FETCHED = "def main():\n    import {module}\n    print('{said}', {module}.VALUE)
 each_kind = pytest.mark.parametrize("kind", [pytest.param("uv", marks=needs_uv), "pip"])
 
 
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
 @pytest.fixture
 def place(tmp_path: Path, caches: Path) -> Place:
     return Place(tmp_path, caches)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.agent.places import QUICK, Place, offline
+from tests.agent.places import QUICK, Place
 
 from dobby.agent.steps import StepFailed
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture
-def place(tmp_path: Path, caches: Path) -> Place:
-    return offline(tmp_path, caches)
 
 
 def test_setup_runs_every_time_with_the_environment_active(place: Place) -> None:

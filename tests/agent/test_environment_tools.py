@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent.places import QUICK, Place, make_wheel, needs_uv, offline
+from tests.agent.sandboxes import in_child
 
 from dobby.agent import environment, spawn, variables
 from dobby.agent.steps import StepFailed
@@ -19,16 +20,6 @@ from dobby.core.host_settings import HostSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@pytest.fixture(scope="session")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture
-def place(tmp_path: Path, caches: Path) -> Place:
-    return offline(tmp_path, caches)
 
 
 def add_program(wheel: Path, name: str, code: str) -> None:
@@ -46,17 +37,7 @@ def add_program(wheel: Path, name: str, code: str) -> None:
 
 def at_once(*acts: Callable[[], object]) -> list[int]:
     """Each in a process of its own; their exit codes."""
-    pids = []
-    for act in acts:
-        pid = os.fork()
-        if not pid:
-            code = 1
-            try:
-                act()
-                code = 0
-            finally:
-                os._exit(code)
-        pids.append(pid)
+    pids = [in_child(act) for act in acts]
     return [spawn.wait(pid) for pid in pids]
 
 
