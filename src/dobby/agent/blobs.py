@@ -163,7 +163,7 @@ class Store:
             elif (text := durable.read(self.path(id)) if len(id) == 64 else None) is not None:
                 contents |= {item.sha256 for item in mf.parse_manifest(text)}
         for folder in ("whole", "lfs"):
-            for name in _names(f"{self.root}/{folder}"):
+            for name in durable.names(f"{self.root}/{folder}"):
                 if name.removesuffix(".json") not in lists:
                     os.unlink(f"{self.root}/{folder}/{name}")
         freed = 0
@@ -204,7 +204,7 @@ def _pour(source: int, writer: int) -> None:
 def _needed(folder: str) -> list[str]:
     """The ids of the lists that the needs in `folder` name."""
     found: list[str] = []
-    for name in _names(folder):
+    for name in durable.names(folder):
         data = durable.read(f"{folder}/{name}")
         need: dict[str, Any] = json.loads(data) if data else {}
         found += [*need.get("commits", ()), *filter(None, [need.get("manifest", "")])]
@@ -214,14 +214,7 @@ def _needed(folder: str) -> list[str]:
 def forget_needs(job: layout.Job) -> None:
     """The job's runs need nothing any more: its sandbox is gone. One that is being launched, and
     has no directory yet, keeps its need."""
-    for name in _names(job.needs):
+    for name in durable.names(job.needs):
         path = f"{job.needs}/{name}"
         if os.path.isdir(f"{job.runs}/{name}") or time.time() - os.lstat(path).st_mtime > _UNBORN_S:
             os.unlink(path)
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []

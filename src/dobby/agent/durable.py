@@ -69,7 +69,7 @@ def replace(path: str, data: bytes) -> None:
         write_new(temp, data)
         os.rename(temp, path)
     except BaseException:
-        _discard(temp)
+        discard(temp)
         raise
     sync_dir(os.path.dirname(path))
 
@@ -87,7 +87,7 @@ def create(path: str, data: bytes) -> bool:
     except FileExistsError:
         created = False
     finally:
-        _discard(temp)
+        discard(temp)
     sync_dir(os.path.dirname(path))
     return created
 
@@ -179,11 +179,20 @@ def read(path: str) -> bytes | None:
     return b"".join(parts)
 
 
+def names(path: str) -> list[str]:
+    """The names in a directory, [] where there is none."""
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+
+
 def dump_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-def _discard(path: str) -> None:
+def discard(path: str) -> None:
+    """Remove a file that may be gone already. Not durable."""
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from dobby.agent import agents, clock, conclude, hostgit, locks, packs, pins, store
+from dobby.agent import agents, clock, conclude, durable, hostgit, locks, packs, pins, store
 from dobby.agent.trash import Trash
 from dobby.core import keeping, layout
 from dobby.core.errors import DobbyError
@@ -131,10 +131,7 @@ def logs_of(run: layout.Run) -> tuple[str, ...]:
 
 def caches_of(project: layout.Project) -> list[str]:
     """The project's object cache, and its submodules'."""
-    try:
-        names = sorted(os.listdir(project.module_caches))
-    except FileNotFoundError:
-        names = []
+    names = sorted(durable.names(project.module_caches))
     modules = [f"{project.module_caches}/{name}" for name in names if name.endswith(".git")]
     return [path for path in (project.cache, *modules) if os.path.isdir(path)]
 

@@ -83,7 +83,7 @@ def _create(path: str, object_format: str, env: Mapping[str, str]) -> None:
     code, _, said = spawn.capture(argv, cwd="/", env=git_env(env, GIT_DEFAULT_HASH=object_format))
     try:
         if code:
-            raise DobbyError(f"no object cache could be made at {path}: {_last_line(said)}")
+            raise DobbyError(f"no object cache could be made at {path}: {last_line(said)}")
         if _object_format(building) != object_format:
             raise DobbyError(
                 f"git on this host is too old for {object_format} objects", "it needs git 2.29 or later"
@@ -122,8 +122,8 @@ def has_commit(cache: str, commit: str, env: Mapping[str, str], pin_hint: str = 
 
 def tips(cache: str, env: Mapping[str, str], most: int = 64) -> list[str]:
     """Ids that our refs pin, newest commit first, each once: what a sender may build upon."""
-    argv = [*GIT, "--git-dir=.", "for-each-ref", "--sort=-committerdate", "--format=%(objectname)"]
-    out = _ask(cache, [*argv, f"--count={most}", "refs/dobby/jobs", "refs/dobby/sandboxes"], env)
+    words = ("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", f"--count={most}")
+    out = ask(cache, [*words, "refs/dobby/jobs", "refs/dobby/sandboxes"], env)
     return list(dict.fromkeys(out.decode("ascii").split()))
 
 
@@ -137,19 +137,22 @@ def kinds(cache: str, ids: Iterable[str], env: Mapping[str, str]) -> dict[str, s
     asked = "".join(check_commit(id) + "\n" for id in ids)
     if not asked:
         return {}
-    argv = [*GIT, "--git-dir=.", "cat-file", "--buffer", "--batch-check=%(objectname) %(objecttype)"]
-    lines = _ask(cache, argv, env, asked.encode("ascii")).decode("ascii").splitlines()
+    words = ("cat-file", "--buffer", "--batch-check=%(objectname) %(objecttype)")
+    lines = ask(cache, words, env, asked.encode("ascii")).decode("ascii").splitlines()
     return {id: kind for id, kind in map(str.split, lines) if kind != "missing"}
 
 
-def _ask(cache: str, argv: list[str], env: Mapping[str, str], input: bytes = b"") -> bytes:
+def ask(cache: str, words: Iterable[str], env: Mapping[str, str], input: bytes = b"") -> bytes:
+    """What git says of the cache when it is given `words`. Raises DobbyError."""
+    argv = [*GIT, "--git-dir=.", *words]
     code, out, said = spawn.capture(argv, cwd=cache, env=git_env(env), input=input)
     if code:
-        raise DobbyError(f"the object cache {cache} gives no answer: {_last_line(said)}")
+        raise DobbyError(f"the object cache {cache} gives no answer: {last_line(said)}")
     return out
 
 
-def _last_line(said: bytes) -> str:
+def last_line(said: bytes) -> str:
+    """The reason that git gave last."""
     lines = said.decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "git said nothing"
 
@@ -169,7 +172,7 @@ def receive(cache: str, source: Union[Callable[[int], bytes], int], env: Mapping
         code, said = _index_pack(cache, incoming, source, env)
         if code:
             raise DobbyError(
-                f"the objects sent did not arrive whole in {cache}: {_last_line(said)}",
+                f"the objects sent did not arrive whole in {cache}: {last_line(said)}",
                 "the same command sends them again",
             )
         _take_in(f"{incoming}/pack", f"{cache}/objects/pack")

@@ -33,25 +33,16 @@ def add(run: layout.Run) -> None:
 
 def remove(run: layout.Run) -> None:
     """Not durable: come back after a crash, it is found to have nothing left to do."""
-    try:
-        os.unlink(run.marker)
-    except FileNotFoundError:
-        return
+    durable.discard(run.marker)
 
 
 def is_empty(home: str) -> bool:
-    try:
-        return not os.listdir(layout.outbox(home))
-    except FileNotFoundError:
-        return True
+    return not durable.names(layout.outbox(home))
 
 
 def runs(home: str) -> list[layout.Run]:
     """The runs that this machine's steward is to see to, oldest first."""
-    try:
-        names = os.listdir(layout.outbox(home))
-    except FileNotFoundError:
-        return []
+    names = durable.names(layout.outbox(home))
     marked = (layout.parse_marker(home, name) for name in names)
     here = clock.machine_id().encode() if names else b""
     ours = (run for run in marked if run is not None and _may_name(durable.read(run.marker), here))

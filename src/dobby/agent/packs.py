@@ -47,10 +47,7 @@ def consolidate(cache: str, env: Mapping[str, str]) -> int:
 
 def _packs(pack_dir: str) -> dict[str, int]:
     """Name without its ending -> bytes, of each whole pack that is anyone's to replace."""
-    try:
-        names = set(os.listdir(pack_dir))
-    except FileNotFoundError:
-        return {}
+    names = set(durable.names(pack_dir))
     bases = (name[:-4] for name in names if name.startswith("pack-") and name.endswith(".idx"))
     whole = (base for base in bases if f"{base}.pack" in names)
     ours = (base for base in whole if not any(base + ending in names for ending in _STAY))
@@ -85,14 +82,13 @@ def _replace(cache: str, bases: list[str], env: Mapping[str, str]) -> None:
     )
     made = f"pack-{out.decode('ascii', 'replace').strip()}"
     if code or not wanted <= _ids(f"{pack_dir}/{made}.idx"):
-        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["git said nothing"]
-        raise DobbyError(f"the packs of {cache} were not put together: {last[0]}")
+        raise DobbyError(f"the packs of {cache} were not put together: {objects.last_line(said)}")
     durable.sync_dir(pack_dir)
-    _unlink(f"{pack_dir}/multi-pack-index")  # it would name packs that are gone
+    durable.discard(f"{pack_dir}/multi-pack-index")  # it would name packs that are gone
     for base in bases:
         if base != made:
             for extension in _EXTENSIONS:
-                _unlink(f"{pack_dir}/{base}.{extension}")
+                durable.discard(f"{pack_dir}/{base}.{extension}")
 
 
 def _ids(path: str) -> set[bytes]:
@@ -112,13 +108,6 @@ def _config_of(index: str) -> str:
     return f"{os.path.dirname(index)}/../../config"
 
 
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-
-
 # --- after processes that were killed ------------------------------------------------------
 
 
@@ -129,26 +118,19 @@ def recover(cache: str) -> list[str]:
     if not stale or processes.is_used_by_git(cache):
         return []
     for path in stale:
-        _unlink(path)
+        durable.discard(path)
     return stale
 
 
 def _leftovers(cache: str) -> list[str]:
     found = []
-    for name in _listed(f"{cache}/objects/pack"):
+    for name in durable.names(f"{cache}/objects/pack"):
         if name.startswith(_TEMPORARY):
             found.append(f"{cache}/objects/pack/{name}")
-    found += [f"{cache}/{name}" for name in _listed(cache) if name.endswith(".lock")]
+    found += [f"{cache}/{name}" for name in durable.names(cache) if name.endswith(".lock")]
     for base, _, names in os.walk(f"{cache}/refs"):
         found += [f"{base}/{name}" for name in names if name.endswith(".lock")]
     return found
-
-
-def _listed(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except FileNotFoundError:
-        return []
 
 
 def _is_old(path: str) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dobby.agent import objects, spawn
-from dobby.core.errors import DobbyError
+from dobby.agent import objects
 from dobby.core.names import check_name
 
 TYPE_CHECKING = False
@@ -28,19 +27,12 @@ def drop_sandbox(cache: str, label: str, env: Mapping[str, str]) -> None:
 def labels(cache: str, env: Mapping[str, str]) -> set[str]:
     """Of which anything is pinned."""
     kinds = [f"refs/dobby/{kind}/" for kind in ("jobs", "sandboxes", "left")]
-    return {name.split("/")[3] for name in _ask(cache, [*_REFS, *kinds], env).decode().split()}
+    return {name.split("/")[3] for name in objects.ask(cache, [*_REFS, *kinds], env).decode().split()}
 
 
 def _drop(cache: str, names: list[str], env: Mapping[str, str]) -> None:
-    found = _ask(cache, [*_REFS, *(f"refs/dobby/{name}" for name in names)], env).split()
+    found = objects.ask(cache, [*_REFS, *(f"refs/dobby/{name}" for name in names)], env).split()
     if found:
-        _ask(cache, ["update-ref", "--stdin"], env, b"".join(b"delete %b\n" % name for name in found))
-
-
-def _ask(cache: str, words: list[str], env: Mapping[str, str], input: bytes = b"") -> bytes:
-    argv = [*objects.GIT, "--git-dir=.", *words]
-    code, out, said = spawn.capture(argv, cwd=cache, env=objects.git_env(env), input=input)
-    if code:
-        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or ["git said nothing"]
-        raise DobbyError(f"the object cache {cache} gives no answer: {last[0]}")
-    return out
+        objects.ask(
+            cache, ["update-ref", "--stdin"], env, b"".join(b"delete %b\n" % name for name in found)
+        )

@@ -121,7 +121,7 @@ class Place:
             for number in _numbers(f"{self._root}/{name}"):
                 path = self._path(name, number)
                 if number != self.number and not locks.is_held(path):
-                    _unlink(path)
+                    durable.discard(path)
 
     def _lock(self) -> int:
         fd = locks.take(f"{self._root}/number", wait=True)
@@ -137,7 +137,7 @@ class Place:
     def _let_go(self, name: str) -> None:
         fd = self._held.pop(name, None)
         if fd is not None:
-            _unlink(self._path(name, self.number))
+            durable.discard(self._path(name, self.number))
             locks.release(fd)
 
     def _path(self, name: str, number: int) -> str:
@@ -194,14 +194,4 @@ def _await_end(path: str) -> None:
 
 
 def _numbers(folder: str) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(folder) if name.isdigit()]
-    except FileNotFoundError:
-        return []
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+    return [int(name) for name in durable.names(folder) if name.isdigit()]

@@ -54,20 +54,13 @@ class Trash:
             self._freed += _remove(self._path)
             os.close(self._lock)
             self._lock = None
-        for name in _names(self._base):
+        for name in durable.names(self._base):
             self._freed += _remove_left(f"{self._base}/{name}")
         try:
             os.rmdir(self._base)
         except OSError:  # never made, or another is at it
             return self._freed
         return self._freed
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except FileNotFoundError:
-        return []
 
 
 def _remove_left(path: str) -> int:
