@@ -15,6 +15,7 @@ from tests.containers import IMAGE, Podman
 from tests.wait import until
 
 from dobby import Client
+from dobby.agent import cgroups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,3 +162,14 @@ def cmdline(pid: int) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize("host", ["local"], indirect=True)
+def test_its_engine_limits_it(client: Client, host: Host) -> None:
+    if cgroups.parents(["memory", "cpu"]) is None:
+        pytest.skip("no cgroup with a limit may be made here")
+    files = "/sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    row, said = finished(client, host, f"cat {files} 2>/dev/null", environment=(INSIDE,), memory="64M")
+    assert said == b"%d\n" % (64 << 20)
+    assert row["usage"]["peak_memory_bytes"] is row["usage"]["cpu_s"] is None
+    assert row["usage"]["disk_bytes"] == row["log_bytes"]

@@ -57,6 +57,8 @@ def test_keep_last(client: Client, host: Host) -> None:
         ["output.log", "outputs/it"],
     ]
     assert [r["status"] for r in client.history(host=host.name).runs] == ["succeeded"] * 4
+    found = {line.check: line.found for line in client.hosts.check(host.name, brief=True)[0].lines}
+    assert found["keeping"].startswith("keep_last = 2: ")
     with pytest.raises(dobby.NotFound, match="has neither log nor outputs any more") as gone:
         client.fetch("etl", host=host.name, run=runs[0].run.run_id)
     assert "keep_last" in gone.value.hint

@@ -158,6 +158,15 @@ def test_another_number_counts_at_once(client: Client, host: Host, allow: Allow)
 
 
 @LOCAL
+def test_nought_lets_nothing_start(client: Client, host: Host, allow: Allow) -> None:
+    allow(0)
+    run = launch(client, host, "true")
+    assert shown(run) == "queued (1st, max_running = 0)"
+    allow(1)
+    assert run.wait()["status"] == "succeeded"
+
+
+@LOCAL
 def test_lowered_it_ends_nothing(client: Client, host: Host, allow: Allow) -> None:
     gates = [f"{host.home}/gate{n}" for n in range(3)]
     runs = [launch(client, host, until_open(gate), label=gate[-1]) for gate in gates]  # no limit yet

@@ -17,7 +17,7 @@ FACTS: dict[str, Any] = {
     "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
     "agent": {"digest": "ab" * 32, "kept": 2, "bytes": 1_400_000},
     "git": {"path": "/usr/bin/git", "version": "2.39.5"},
-    "settings": {"error": "", "hint": "", "warnings": [], "profile": ""},
+    "settings": {"error": "", "hint": "", "warnings": [], "profile": "", "keeps": {}},
     "home": {
         "path": "/home/ann/.dobby",
         "filesystem": "ext4",
@@ -102,6 +102,20 @@ def test_each_fault_is_seen_and_says_how_to_mend_it(
 )
 def test_room(disk: dict[str, int], check: str, state: str) -> None:
     assert lines_of(home={"disk": {**FACTS["home"]["disk"], **disk}})[check].state == state
+
+
+@pytest.mark.parametrize(
+    ("keeps", "says"),
+    [
+        ({"last": 2, "days": None}, "keep_last = 2: of earlier"),
+        ({"last": 0, "days": 9}, "keep_last = 0, keep_days = 9: "),
+    ],
+)
+def test_that_outputs_go_by_themselves_is_said(keeps: dict[str, int | None], says: str) -> None:
+    line = lines_of(settings={"keeps": keeps})["keeping"]
+    assert (line.state, line.found.startswith(says)) == (GOOD, True)
+    assert "outputs go, fetched or not" in line.found
+    assert "keeping" not in lines_of(settings={"keeps": {"last": None, "days": None}})
 
 
 def test_a_filesystem_that_makes_inodes_as_they_are_needed() -> None:

@@ -28,10 +28,11 @@ def of_python() -> dict[str, Any]:
 def of_settings(home: str) -> tuple[HostSettings, dict[str, Any], dict[str, str]]:
     """The settings (the defaults, where they cannot be read), the fact about them, and a run's
     variables."""
-    fact: dict[str, Any] = {"error": "", "hint": "", "warnings": [], "profile": ""}
+    fact: dict[str, Any] = {"error": "", "hint": "", "warnings": [], "profile": "", "keeps": {}}
     try:
         settings = admission.read_settings(home)
         fact["warnings"] = list(settings.warnings)
+        fact["keeps"] = {"last": settings.keep_last, "days": settings.keep_days}
     except (DobbyError, OSError) as error:
         settings = HostSettings()
         fact.update(error=str(error), hint=getattr(error, "hint", ""))

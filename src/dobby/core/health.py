@@ -180,13 +180,20 @@ def _locks(fact: Mapping[str, Any]) -> Line:
 
 
 def _settings(fact: Mapping[str, Any]) -> list[Line]:
-    """`error`, `hint`, `warnings` of the host's config.toml; `profile`, an error of sourcing it."""
+    """`error`, `hint`, `warnings` of the host's config.toml; `profile`, an error of sourcing it; what
+    it `keeps` of a job: runs, `last` and of so many `days` (None: no limit)."""
     lines = [_line("settings", WARNING, text) for text in fact["warnings"]]
     if fact["error"]:
         lines.append(_line("settings", BAD, fact["error"], fact["hint"]))
     if fact["profile"]:
         mend = "mend or remove `profile` in the host's settings"
         lines.append(_line("profile", BAD, fact["profile"], mend))
+    last, days = fact["keeps"].get("last"), fact["keeps"].get("days")
+    limits = [f"keep_last = {last}"] if last is not None else []
+    limits += [f"keep_days = {days}"] if days is not None else []
+    if limits:
+        found = f"{', '.join(limits)}: of earlier runs log and outputs go, fetched or not"
+        lines.append(_line("keeping", GOOD, found))
     return lines
 
 
