@@ -30,6 +30,13 @@ ERROR:: Aborting deploy
 """
 
 
+NPM = """\
+npm error code ENOTCACHED
+npm error request to https://registry.npmjs.org/tiny failed: no cached response is available.
+npm error A complete log of this run can be found in: /home/me/.npm/_logs/debug-0.log
+"""
+
+
 @pytest.mark.parametrize(
     ("tail", "line"),
     [
@@ -46,6 +53,7 @@ ERROR:: Aborting deploy
             "Run `poetry lock` to fix the lock file.",
         ),
         (PIPENV, "Your Pipfile.lock (a178) is out of date. Expected: (f9d7)."),
+        (NPM, "request to https://registry.npmjs.org/tiny failed: no cached response is available."),
         ("[dobby] install python3-venv there\nerror: x: y\n", "install python3-venv there"),
         ("error: Failed to parse `uv.lock`\n  Caused by: a [", "Failed to parse `uv.lock` Caused by: a ["),
         ("  × No solution found\n  ╰─▶ Because so", "No solution found Because so"),

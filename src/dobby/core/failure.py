@@ -24,9 +24,11 @@ _TELLING = (
     ),
     re.compile(r"version solving failed|ResolutionFailure|Unsatisfiable", re.I),
     re.compile(r"\bNo (?:interpreter|matching distribution) found\b|is not allowed by the project"),
+    # npm names a log of its own last, and codes first.
+    re.compile(r"^npm (?:error|ERR!) (?!(?:code|errno|syscall|path|dest|cwd|command) |A complete log)\S"),
 )
 _REASON = re.compile(r"\s*(?:╰─▶|Caused by:)")
-_MARKS = re.compile(r"^[\s×│╰─▶├•→>✘]+|^(?:ERROR|error|Error):+\s*")
+_MARKS = re.compile(r"^[\s×│╰─▶├•→>✘]+|^(?:ERROR|error|Error):+\s*|^npm (?:error|ERR!) ")
 
 
 def command(argv: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ _BOOTSTRAP = """
 where <- commandArgs(TRUE); repos <- Sys.getenv("RENV_CONFIG_REPOS_OVERRIDE", where[[2]])
 if (!requireNamespace("renv", lib.loc = c(where[[1]], .libPaths()), quietly = TRUE)) {
   dir.create(where[[1]], recursive = TRUE, showWarnings = FALSE)
-  install.packages("renv", lib = where[[1]], repos = repos)
+  try(install.packages("renv", lib = where[[1]], repos = repos))
   if (!requireNamespace("renv", lib.loc = where[[1]], quietly = TRUE)) stop("renv could not be installed")
 }
 """
