@@ -88,9 +88,11 @@ def person(team: Team, repo: Repo, tmp_path: Path) -> Callable[..., Client]:
 
     def make(sshd: sshd_module.Sshd, user: str = "", become: str = team.owner) -> Client:
         config = tmp_path / f"config-{sshd.user}-{become}.toml"
-        config.write_text(f'[host.team]\nssh = "{sshd.destination}"\nbecome = "{become}"\n')
         environ = {**os.environ, **sshd.env, "DOBBY_CONFIG": str(config), "USER": user or sshd.user}
-        return Client(cwd=repo.path, environ=environ)
+        config.touch()
+        client = Client(cwd=repo.path, environ=environ)
+        client.hosts.add("team", sshd.destination, become=become)
+        return client
 
     return make
 

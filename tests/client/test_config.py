@@ -308,6 +308,16 @@ def test_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) -> N
     assert parse_duration_s(f"{hours}h{minutes}m{seconds}s") == hours * 3600 + minutes * 60 + seconds
 
 
+def test_a_launcher_that_is_not_to_be_had_is_said() -> None:
+    text = '[host.cluster]\nlauncher = "slurm"\n[host.gpu]\nlauncher = "process"'
+    said = {
+        host: worth_saying(resolve(flags={"host": host}, user_file=(USER, text)))
+        for host in ("cluster", "gpu")
+    }
+    assert said["gpu"] == []
+    assert "launcher of host.cluster is not read yet" in said["cluster"][0]
+
+
 def test_what_a_revision_has_forwarded_is_said_and_ones_own_wish_is_not() -> None:
     theirs = resolve(project=[pyproject("forward_env = ['TOKEN', 'KEY']")])
     assert worth_saying(theirs) == ["the job gets your TOKEN, KEY, as pyproject.toml of main asks"]

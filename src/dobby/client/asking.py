@@ -160,6 +160,11 @@ def worth_saying(options: Options) -> list[str]:
     source = options.sources["forward_env"]
     if options.forward_env and _file_of(source) in FILES:
         said.append(f"the job gets your {', '.join(options.forward_env)}, as {source} asks")
+    entry = options.hosts.get(options.host)
+    if entry and entry.launcher != "process":
+        said.append(
+            f"warning: launcher of host.{options.host} is not read yet: the run starts there itself"
+        )
     return said
 
 
