@@ -10,8 +10,10 @@ At the end of the session no process that a test started may be alive.
 
 from __future__ import annotations
 
+import glob
 import itertools
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -24,6 +26,7 @@ import hypothesis
 import pytest
 from tests import gitrepo, leftovers
 from tests import sshd as sshd_module
+from tests.wait import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -191,17 +194,28 @@ def host(
     for name, value in sshd.env.items():
         monkeypatch.setenv(name, value)
     home = f"{sshd.home}/.dobby"
+    _await_rest(sshd)
     empty(home)
     yield Host(sshd.destination, home, sshd)
 
 
+def _await_rest(sshd: sshd_module.Sshd) -> None:
+    """A run that is over is tidied up after, and a spare is made meanwhile: both still write."""
+
+    def writers() -> list[str]:
+        at_it = leftovers.alive(SESSION, sshd.uid)
+        return [str(process) for process in at_it if process.name in ("dobby-run", "dobby-spare")]
+
+    until(lambda: not writers(), 20, evidence=lambda: f"an earlier test's: {writers()}")
+
+
 def empty(home: str) -> None:
     """Remove what earlier tests left in dobby's directory, apart from its agents."""
-    if not os.path.isdir(home):
-        return
-    for name in os.listdir(home):
-        path = os.path.join(home, name)
-        if os.path.isdir(path) and name != "agent":
+    for path in glob.glob(f"{home}/*") + glob.glob(f"{home}/agent/*"):
+        name = os.path.basename(path)
+        if path == f"{home}/agent" or re.fullmatch("[0-9a-f]{64}", name):
+            continue
+        if os.path.isdir(path):
             shutil.rmtree(path)
-        elif not os.path.isdir(path):
+        else:
             os.unlink(path)

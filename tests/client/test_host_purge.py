@@ -23,6 +23,8 @@ def test_nothing_is_left(repo: Repo, host: Host) -> None:
     configure(host, "keep_last = 5\n")
     finished(client, host, "mkdir -m 500 closed; echo x > y")
     finished(client, host, "true", label="other")
+    host.run(["mkdir", "-p", f"{host.home}/tools/uv/bin"])
+    host.run(["touch", f"{host.home}/tools/uv.lock"])
     done = client.hosts.remove(host.name, purge=True)
     assert done["purged"]["left"] == []
     assert done["purged"]["freed_bytes"] > 100_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import locks, objects, processes, room, spawn, trees, trouble, variables
+from dobby.agent import durable, locks, objects, processes, room, spawn, trees, trouble, variables
 from dobby.agent.steps import StepFailed, Steps
 
 TYPE_CHECKING = False
@@ -34,10 +34,15 @@ def take(project: layout.Project, top: bytes) -> bool:
 
 
 def drop(project: layout.Project) -> None:
-    """The project has no sandboxes any more."""
-    for name in os.listdir(project.root):
-        if name.startswith("spare.") and name != os.path.basename(project.spare_lock):
-            trees.remove_tree(f"{project.root}/{name}")
+    """The project has no sandboxes any more. One that is just being made is waited for."""
+    lock = locks.take(project.spare_lock, wait=True)
+    assert lock is not None  # noqa: S101 - it waited
+    try:
+        for name in durable.names(project.root):
+            if name.startswith("spare.") and name != os.path.basename(project.spare_lock):
+                trees.remove_tree(f"{project.root}/{name}")
+    finally:
+        locks.release(lock)
 
 
 def keep(charge: Charge, make: Callable[[Steps, str], None]) -> None:
@@ -70,7 +75,7 @@ def _is_wanted(project: layout.Project) -> bool:
 
 def _make(charge: Charge, project: layout.Project, make: Callable[[Steps, str], None]) -> None:
     lock = locks.take(project.spare_lock, wait=False)
-    if lock is None:
+    if lock is None or not _is_wanted(project):
         return
     objects.pin_spare(project.cache, charge.request.commit)
     for module in charge.request.modules:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
 import time
 
-from dobby.agent import crontab, durable, locks, outbox, processes, sandbox, stewards, store, turn
+from dobby.agent import (
+    crontab,
+    durable,
+    locks,
+    outbox,
+    processes,
+    sandbox,
+    spare,
+    stewards,
+    store,
+    tools,
+    turn,
+)
 from dobby.agent.sizes import size_of
 from dobby.core import layout
 from dobby.core.errors import Busy, DobbyError
@@ -43,7 +56,7 @@ def run(call: Call) -> dict[str, Any]:
     freed = 0
     for path in list(_ours(home)):
         freed += size_of(path)
-        sandbox.remove_tree(path)
+        _remove(path)
     for folder in ("projects", "agent", "outbox", "tools", ""):
         _remove_empty(os.path.join(home, folder).rstrip("/"))
     left = sorted(os.listdir(home)) if os.path.isdir(home) else []
@@ -109,13 +122,28 @@ def _ours(home: str) -> Iterator[str]:
     for name in store.projects(home):
         project = layout.Project(home=home, project=name)
         if any(map(os.path.exists, (project.jobs, project.cache, project.identity))):
+            spare.drop(project)
             yield project.root
     for folder in ("agent", "outbox"):
         for name in _names(f"{home}/{folder}"):
             if _AGENT.match(name) if folder == "agent" else layout.parse_marker(home, name):
                 yield f"{home}/{folder}/{name}"
-    yield layout.tool(home, "apprise")
+    for name in ("apprise", *tools.FROM_INDEX):
+        yield layout.tool(home, name)
+        yield f"{layout.tool(home, name)}.lock"
     yield from (f"{home}/{name}" for name in _names(home) if _ITEMS.match(name))
+
+
+def _remove(path: str) -> None:
+    """As often as it takes: whoever tidies up after a run that is over may still write there."""
+    deadline = time.monotonic() + LEAVING_S
+    while True:
+        try:
+            return sandbox.remove_tree(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+        time.sleep(_STEP_S)
 
 
 def _names(folder: str) -> list[str]:
