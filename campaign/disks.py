@@ -106,4 +106,4 @@ def _make_room(run: Carried, fill: str) -> None:
     shutil.rmtree(f"{run.root}/outputs")
 
 
-EXPERIMENTS = (Experiment("full-disks", 100, 8, full),)
+EXPERIMENTS = (Experiment("full-disks", 100, 6, full),)

@@ -50,4 +50,4 @@ def _try(
         tally.failed(f"{name}: {type(error).__name__}: {error} {getattr(error, '__notes__', '')}")
 
 
-EXPERIMENTS = [Experiment("fuzzed-inputs", 10_000, 1_000, _inputs)]
+EXPERIMENTS = [Experiment("fuzzed-inputs", 10_000, 400, _inputs)]

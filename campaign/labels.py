@@ -76,4 +76,4 @@ def races(lab: Lab, tally: Tally) -> None:
         tally.failed(f"double holders: {doubles.read_text().split()}")
 
 
-EXPERIMENTS = (Experiment("label-races", 2000, 48, races),)
+EXPERIMENTS = (Experiment("label-races", 2000, 24, races),)

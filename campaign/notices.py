@@ -110,6 +110,6 @@ def _missing(hook: Outage) -> list[tuple[str, str]]:
 
 
 EXPERIMENTS = (
-    Experiment("notices-tried", 100, 12, tried, most_s=5.0),
-    Experiment("channel-outages", 100, 16, outages),
+    Experiment("notices-tried", 100, 8, tried, most_s=5.0),
+    Experiment("channel-outages", 100, 8, outages),
 )

@@ -127,6 +127,6 @@ def _refusal(ask: Callable[[], object]) -> dobby.DobbyError | None:
 
 
 EXPERIMENTS = (
-    Experiment("trees-stopped", 500, 24, trees),
-    Experiment("survivors-named", 8, 2, survivors),
+    Experiment("trees-stopped", 500, 12, trees),
+    Experiment("survivors-named", 8, 1, survivors),
 )

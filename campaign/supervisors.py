@@ -109,6 +109,6 @@ def deaths(lab: Lab, tally: Tally) -> None:
 
 
 EXPERIMENTS = (
-    Experiment("supervisors-killed", 500, 32, kills),
+    Experiment("supervisors-killed", 500, 24, kills),
     Experiment("deaths-seen", 100, 10, deaths, most_s=2.0),
 )

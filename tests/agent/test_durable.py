@@ -96,6 +96,34 @@ def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
         assert os.stat(f"{tmp_path}/{mask}/deep/er/file").st_mode & 0o077 == 0
 
 
+def test_a_directory_whose_maker_was_killed_is_made_durable_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its name, and all below it, could go with a power cut though the next had said "done"."""
+    synced: list[str] = []
+
+    def killed(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(durable, "sync_dir", killed)
+    for path in ("a", "a/b"):  # the second finds the first one's, and is killed too
+        with pytest.raises(KeyboardInterrupt):
+            durable.make_dirs(f"{tmp_path}/{path}")
+    monkeypatch.setattr(durable, "sync_dir", synced.append)
+    durable.make_dirs(f"{tmp_path}/a/b/c")
+    assert synced == [str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/a/b"]
+    assert {os.stat(f"{tmp_path}/{path}").st_mode & 0o7777 for path in ("a", "a/b", "a/b/c")} == {0o700}
+    synced.clear()
+    durable.make_dirs(f"{tmp_path}/a/b/c")
+    assert synced == []
+
+
+def test_a_directory_that_all_may_write_to_stays_as_it_is(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o1777)
+    durable.make_dirs(f"{tmp_path}/a")
+    assert os.stat(tmp_path).st_mode & 0o7777 == 0o1777
+
+
 # --- faults, injected by strace -------------------------------------------------------------------
 
 SCRIPT = """

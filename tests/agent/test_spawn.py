@@ -42,6 +42,23 @@ def test_input_that_nobody_reads() -> None:
     assert say(["true"], input=bytes(1 << 20)) == (0, b"", b"")
 
 
+def test_one_that_does_not_answer_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/child; echo a word; sleep 600"
+    with pytest.raises(TimeoutError):
+        say(["sh", "-c", script], most_s=1.0)
+    child = (tmp_path / "child").read_text().strip()
+    until(lambda: not _cmdline(child), 10)
+
+
+def _cmdline(pid: str) -> bytes:
+    """Nothing once it is dead, reaped or not."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 @pytest.mark.parametrize(("argv", "cwd"), [(["no-such-program"], "/"), (["true"], "/no/such/dir")])
 def test_what_cannot_start_says_why(argv: list[str], cwd: str) -> None:
     code, out, err = spawn.capture(argv, cwd=cwd, env=ENV)

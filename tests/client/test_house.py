@@ -82,3 +82,16 @@ def test_once_a_day_the_whole_host(client: Client, host: Host) -> None:
     refs = ["git", "-C", f"{host.home}/projects/project/cache.git", "for-each-ref", "--format=%(refname)"]
     assert b"/gone" not in host.run(refs)
     assert time.time() - os.stat(f"{host.home}/house").st_mtime < DAY_S
+
+
+def test_what_a_killed_launch_left_half_made(client: Client, host: Host) -> None:
+    """Only a retry with the same id would ever meet it again."""
+    first = done(client, host, "etl")
+    half = f"{first.job}/runs/.new-20260101-000000-abcdef0123"
+    host.run(["sh", "-c", 'mkdir -p "$1/outputs" && touch "$1/request.json" "$1/lock"', "sh", half])
+    second = done(client, host, "etl")
+    assert not os.path.exists(half)
+    assert [r["run_id"] for r in client.history(host=host.name).runs] == [
+        second.run.run_id,
+        first.run.run_id,
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import random
 import shutil
@@ -51,20 +52,22 @@ class Performance(NamedTuple):
         return sum(1 for at in self.returned if at <= changes)
 
 
-def explore(seed: int, progress: Callable[[str], None], mixtures: int = 3) -> Summary:
-    """Every play, every point, every fault, and `mixtures` times six random power cuts at each point."""
+def explore(seed: int, progress: Callable[[str], None], mixtures: int = 3, apart: int = 1) -> Summary:
+    """Every play, every point, every fault, and `mixtures` times six random power cuts at each point.
+    With `apart`, of the changes that are to fail one in so many, by chance."""
     total = Summary(0, 0, [])
     for name in PLAYS:
-        for found in _all_of(name, seed, mixtures):
+        for found in _all_of(name, seed, mixtures, apart):
             points, disks = total.points + found.points, total.disks + found.disks
             total = Summary(points, disks, total.wrong + found.wrong)
             progress(f"{name}: {total.points} points, {total.disks} disks, {len(total.wrong)} wrong")
     return total
 
 
-def _all_of(name: str, seed: int, mixtures: int) -> Iterator[Summary]:
+def _all_of(name: str, seed: int, mixtures: int, apart: int) -> Iterator[Summary]:
     yield crash_everywhere(name)
-    yield fail_everywhere(name, (errno.EIO, errno.ENOSPC), (False, True))
+    steps = slice(random.Random(f"{seed} {name}").randrange(apart), None, apart)
+    yield fail_everywhere(name, (errno.EIO, errno.ENOSPC), (False, True), steps)
     for number in range(mixtures):
         yield crash_everywhere(name, random.Random(seed + number))
 
@@ -128,15 +131,17 @@ def _is_new(seen: set[object], rebooted: bool, done: int, tree: Tree) -> bool:
     return True
 
 
-def fail_everywhere(name: str, errors: tuple[int, ...], stays: tuple[bool, ...] = (False,)) -> Summary:
-    """Let each change fail with each of the errors, once or (a full disk) from there on. The play goes on
-    as the agent does; the process then dies, and the power goes with what was not fsynced."""
+def fail_everywhere(
+    name: str, errors: tuple[int, ...], stays: tuple[bool, ...] = (False,), steps: slice = slice(0, None, 1)
+) -> Summary:
+    """Let each change, or those of `steps`, fail with each of the errors, once or (a full disk) from there
+    on. The play goes on as the agent does; the process then dies, and the power goes with what was not
+    fsynced."""
     play, points, disks, wrong = PLAYS[name](), 0, 0, list[str]()
     play.faulted = True
     faults = [(error, stay) for error in errors for stay in stays if not stay or error == errno.ENOSPC]
     for error, stay in faults:
-        step = 0
-        while True:
+        for step in itertools.count(steps.start, steps.step):
             with _stage() as stage:
                 fault = Fault(step, error, stay)
                 performance = _perform(play, stage, fault)
@@ -154,7 +159,6 @@ def fail_everywhere(name: str, errors: tuple[int, ...], stays: tuple[bool, ...] 
                 for rebooted, tree in ((False, disk.as_seen()), (True, last)):
                     disks += 1
                     wrong += [f"{what}: {w}" for w in _examine(play, stage, tree, done, rebooted)]
-            step += 1
     return Summary(points, disks, wrong)
 
 

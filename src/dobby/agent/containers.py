@@ -18,7 +18,7 @@ from dobby.core.plan import PlanError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Optional
 
     from dobby.core import layout
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 TRIES = 3  # podman that finds its own helper killed fails once, and has cleaned up then
 _PAUSE_S = 0.3
+ANSWERS_S = 20.0  # one whose daemon hangs would keep waiting whoever asks: a run, a stop, a listing
+_REMOVES_S = 300.0  # an image may be large
+_SILENT = 1000  # no exit code
 _STEERING = ("CONTAINER", "DOCKER_", "PODMAN_", "STORAGE_", "XDG_", "HOME")
 _FROM_HOST = ("TZ", "USER", "LOGNAME")
 
@@ -49,7 +52,7 @@ def find_engine(env: Mapping[str, str], memo: str) -> Optional[Engine]:
         return container.parse_engine(path, name, told, os.getuid(), os.getgid())
     failures = []
     for name, path in programs:
-        code, out, said = spawn.capture(container.question(path, name), cwd="/", env=env)
+        code, out, said = _ask(container.question(path, name), env)
         if not code:
             told = out.decode("utf-8", "replace")
             durable.replace(memo, durable.dump_json({"asked": asked, "answer": (path, name, told)}))
@@ -59,6 +62,15 @@ def find_engine(env: Mapping[str, str], memo: str) -> Optional[Engine]:
     if failures:
         raise PlanError("; ".join(failures))
     return None
+
+
+def _ask(argv: Sequence[str], env: Mapping[str, str], most_s: float = 0.0) -> tuple[int, bytes, bytes]:
+    """What the engine answers within `most_s`, else ANSWERS_S; that it does not is an answer too."""
+    most_s = most_s or ANSWERS_S
+    try:
+        return spawn.capture(argv, cwd="/", env=env, most_s=most_s)
+    except TimeoutError:
+        return _SILENT, b"", b"no answer within %g s" % most_s
 
 
 def of_job(job: layout.Job) -> Optional[Container]:
@@ -158,13 +170,15 @@ def remove(run: layout.Run, force: bool) -> None:
     label = '{{index .Config.Labels "' + container.LABEL + '"}}'
     for _ in range(TRIES):
         look = (program, "container", "inspect", "--format", label, name)
-        code, out, said = spawn.capture(look, cwd="/", env=env)
+        code, out, said = _ask(look, env)
+        if code == _SILENT:
+            return
         gone = code and b"no such container" in said.lower()
         if gone or (not code and os.fsdecode(out).strip() not in (run.root, "<no value>", "")):
             os.unlink(run.container)
             return
         if not code:
-            spawn.capture((program, "rm", *(("--force",) if force else ()), name), cwd="/", env=env)
+            _ask((program, "rm", *(("--force",) if force else ()), name), env)
 
 
 def forget(job: layout.Job) -> None:
@@ -175,11 +189,10 @@ def forget(job: layout.Job) -> None:
         where = container.load(content["container"])
         env = _engine_env(job.home, os.environ.get("XDG_RUNTIME_DIR"))
         look = container.has_image(where.engine, content["built_image"])
-        code, out, _ = spawn.capture(look, cwd="/", env=env)
+        code, out, _ = _ask(look, env)
+        rmi = (where.engine.program, "rmi", os.fsdecode(out).strip())
         for _ in range(0 if code else TRIES):  # its last container may just be on its way out
-            if not spawn.capture((where.engine.program, "rmi", os.fsdecode(out).strip()), cwd="/", env=env)[
-                0
-            ]:
+            if _ask(rmi, env, _REMOVES_S)[0] in (0, _SILENT):
                 break
             time.sleep(_PAUSE_S)
 

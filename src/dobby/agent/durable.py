@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,20 +19,32 @@ if TYPE_CHECKING:
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _SPARE_BYTES = 16384
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # of a directory: not a thing on this filesystem
+_PENDING = stat.S_ISVTX  # on a directory of ours: its name may not be durable yet
 
 
 def make_dirs(path: str) -> None:
-    """`path` and its parents, 0700 whatever the umask."""
+    """`path` and its parents, 0700 whatever the umask, and durable, also where another process made one
+    of them and was killed before it could say so to the disk."""
     try:
-        os.mkdir(path, 0o700)
+        os.mkdir(path, 0o700 | _PENDING)
     except FileExistsError:
-        return
+        pass
     except FileNotFoundError:
         make_dirs(os.path.dirname(path))
         make_dirs(path)
         return
-    os.chmod(path, 0o700)
+    _settle_dir(path)
+
+
+def _settle_dir(path: str) -> None:
+    """Take the mark away once it may go. Those above come first: so none that lacks it lies below one
+    that has it. /tmp has that bit too, and is not private."""
+    found = os.stat(path)
+    if found.st_mode & (_PENDING | 0o077) != _PENDING or found.st_uid != os.geteuid():
+        return
+    _settle_dir(os.path.dirname(path))
     sync_dir(os.path.dirname(path))
+    os.chmod(path, 0o700)
 
 
 def sync_dir(path: str) -> None:

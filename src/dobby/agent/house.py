@@ -29,6 +29,7 @@ def keep(run: layout.Run, settings: HostSettings) -> None:
     """Tidy up after `run`, which is final; its label may be another's by now."""
     os.nice(NICE)
     env = hostgit.env_with(settings)
+    _attempt(lambda: store.sweep(run.job))
     _attempt(lambda: tidy_job(run.job, settings))
     _attempt(lambda: tidy_caches(run.job.of_project, env))
     _attempt(lambda: _daily(run.home, settings, env))
@@ -67,6 +68,7 @@ def _is_due(home: str) -> bool:
 
 def _tidy_all(home: str, settings: HostSettings, env: Mapping[str, str]) -> None:
     for job in store.jobs(home):
+        _attempt(lambda job=job: store.sweep(job))  # type: ignore[misc]
         _attempt(lambda job=job: tidy_job(job, settings))  # type: ignore[misc]
     for name in store.projects(home):
         project = layout.Project(home=home, project=name)

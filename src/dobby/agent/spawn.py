@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ NOT_STARTED = 127
 def default_signals() -> None:
     """What a program expects to find: nothing ignored, nothing blocked (signal(7)). Whoever
     started us may have ignored any: nohup SIGHUP, python SIGPIPE, some SIGCHLD."""
-    import signal
-
     signal.set_wakeup_fd(-1)
     for number in range(1, signal.NSIG):
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
@@ -86,20 +86,29 @@ def capture(
     env: Mapping[str, str],
     input: bytes = b"",
     stderr: Optional[int] = None,
+    most_s: Optional[float] = None,
 ) -> tuple[int, bytes, bytes]:
     """Exit code, stdout and stderr of a program. With `stderr`, a descriptor, that output
-    goes there, and the third value is empty."""
+    goes there, and the third value is empty. One that has not closed its output within `most_s` seconds is
+    killed with its process group, and TimeoutError raised."""
     out_r, out_w = os.pipe()
     err_r, err_w = os.pipe() if stderr is None else (-1, stderr)
     in_r, in_w = os.pipe() if input else (None, -1)
-    pid = spawn(argv, cwd=cwd, env=env, stdin=in_r, stdout=out_w, stderr=err_w)
+    group = most_s is not None
+    pid = spawn(argv, cwd=cwd, env=env, stdin=in_r, stdout=out_w, stderr=err_w, group=group)
     os.close(out_w)
     if stderr is None:
         os.close(err_w)
     if in_r is not None:
         os.close(in_r)
     try:
-        got = _pump({out_r: bytearray(), **({err_r: bytearray()} if err_r >= 0 else {})}, in_w, input)
+        sinks = {fd: bytearray() for fd in (out_r, err_r) if fd >= 0}
+        deadline = None if most_s is None else time.monotonic() + most_s
+        got = _pump(sinks, in_w, input, deadline)
+    except TimeoutError:
+        os.killpg(pid, signal.SIGKILL)
+        wait(pid)
+        raise
     finally:
         os.close(out_r)
         if err_r >= 0:
@@ -107,8 +116,11 @@ def capture(
     return wait(pid), bytes(got[out_r]), bytes(got.get(err_r, b""))
 
 
-def _pump(sinks: dict[int, bytearray], in_w: int, input: bytes) -> dict[int, bytearray]:
-    """Feed `input` and read every sink until all have ended; neither side can stall the other."""
+def _pump(
+    sinks: dict[int, bytearray], in_w: int, input: bytes, deadline: Optional[float]
+) -> dict[int, bytearray]:
+    """Feed `input` and read every sink until all have ended; neither side can stall the other. Raises
+    TimeoutError at `deadline`, by the monotonic clock."""
     poll, open_sinks = select.poll(), set(sinks)
     for fd in sinks:
         poll.register(fd, select.POLLIN)
@@ -117,7 +129,10 @@ def _pump(sinks: dict[int, bytearray], in_w: int, input: bytes) -> dict[int, byt
         os.set_blocking(in_w, False)
         poll.register(in_w, select.POLLOUT)
     while open_sinks:
-        for fd, _ in poll.poll():
+        left_s = None if deadline is None else deadline - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            raise TimeoutError
+        for fd, _ in poll.poll(left_s and left_s * 1000):
             if fd == in_w:
                 try:
                     rest = rest[os.write(in_w, rest[:65536]) :]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_NEW = ".new-"  # before a run's id: its directory, while it is being made
+
 
 class Ended(Record):
     """How the command ended, by the wrapper's record. `stop_asked`: a stop had been asked for
@@ -119,7 +121,7 @@ def was_accepted(run: layout.Run, request: rq.Request) -> bool:
 
 
 def _create(run: layout.Run, content: dict[str, Any]) -> int:
-    temp = f"{run.job.runs}/.new-{run.run_id}"
+    temp = f"{run.job.runs}/{_NEW}{run.run_id}"
     _remove_half_made(temp)
     os.mkdir(temp, 0o700)
     durable.write_new(f"{temp}/request.json", durable.dump_json(content))
@@ -135,6 +137,20 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     os.rename(temp, run.root)
     durable.sync_dir(run.job.runs)
     return lock
+
+
+def sweep(job: layout.Job) -> None:
+    """Remove what launches left that were killed before their run was whole. Where one is accepting just
+    now nothing is done."""
+    left = [name for name in durable.names(job.runs) if name.startswith(_NEW)]
+    fd = locks.take(job.accepting, wait=False) if left else None
+    if fd is None:
+        return
+    try:
+        for name in left:
+            _remove_half_made(f"{job.runs}/{name}")
+    finally:
+        locks.release(fd)
 
 
 def _remove_half_made(temp: str) -> None:

@@ -83,12 +83,6 @@ def _attempt(before: Optional[Attempt], line: dict[str, Any]) -> Attempt:
     )
 
 
-def is_done(delivered: Delivered, delivery: Delivery) -> bool:
-    """Whether nothing is left to do for it: sent, or given up."""
-    attempt = delivered.attempts.get(key_of(delivery))
-    return attempt is not None and attempt.state in (SENT, GIVEN_UP)
-
-
 def summary(delivered: Delivered) -> list[dict[str, Any]]:
     """A row's `notices`: for each channel the worst state that a delivery of the run has there,
     and its attempts."""
