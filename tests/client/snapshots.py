@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 LIMIT = 50_000_000
 
 
-def take(repo: Repo, revision: str = ".", *, force: bool = False, limit: int = LIMIT) -> Snapshot:
+def take(
+    repo: Repo,
+    revision: str = ".",
+    *,
+    force: bool = False,
+    limit: int = LIMIT,
+    files: tuple[str, ...] = (),
+) -> Snapshot:
     """The snapshot as a client at the top of `repo` takes it."""
-    return snapshot.take(checkout(repo), revision, untracked_limit_bytes=limit, force=force)
+    here = checkout(repo)
+    return snapshot.take(here, revision, untracked_limit_bytes=limit, force=force, files=files)
 
 
 def checkout(repo: Repo) -> Checkout:

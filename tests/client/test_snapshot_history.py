@@ -102,8 +102,7 @@ def test_files_of_a_snapshot(repo: Repo) -> None:
     os.symlink("../pyproject.toml", f"{repo.path}/lib/link.toml")
     os.symlink("/etc/passwd", f"{repo.path}/outside")
     os.symlink("nowhere", f"{repo.path}/dangling")
-    checkout, taken = snapshots.checkout(repo), take(repo)
-    paths = [
+    paths = (
         "pyproject.toml",
         "lib/link.toml",
         "outside",
@@ -112,16 +111,16 @@ def test_files_of_a_snapshot(repo: Repo) -> None:
         "absent.toml",
         "a b",
         "hello.py",
-    ]
-    assert snapshot.read_files(checkout, taken, paths) == {
+    )
+    assert take(repo, files=paths).files == {
         "pyproject.toml": b"[project]\n",
         "lib/link.toml": b"[project]\n",
         "hello.py": b"print('hello')\n",
     }
-    assert snapshot.read_file(checkout, take(repo, "demo"), "hello.py") == b"print('hello from demo')\n"
-    assert snapshot.read_file(checkout, take(repo, "demo"), "pyproject.toml") is None
+    of_demo = take(repo, "demo", files=("hello.py", "pyproject.toml")).files
+    assert of_demo == {"hello.py": b"print('hello from demo')\n"}
     with pytest.raises(DobbyError, match="newline"):
-        snapshot.read_file(checkout, taken, "a\nb")
+        take(repo, files=("a\nb",))
 
 
 class Counted:
@@ -153,14 +152,14 @@ def test_few_processes(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def whole_run(revision: str) -> int:
         counted.since()
         checkout = snapshots.checkout(repo)
-        taken = snapshot.take(checkout, revision, untracked_limit_bytes=snapshots.LIMIT)
-        snapshot.read_files(checkout, taken, ["pyproject.toml", "dobby.toml"])
+        files = ("pyproject.toml", "dobby.toml")
+        taken = snapshot.take(checkout, revision, untracked_limit_bytes=snapshots.LIMIT, files=files)
         snapshot.root_commits(checkout, taken, cache)
         snapshot.tags(checkout, taken, cache)
         return len(counted.since())
 
-    assert whole_run("main") == 6
-    assert whole_run("main") == 4
+    assert whole_run("main") == 5
+    assert whole_run("main") == 3
     assert whole_run(".") == 6
     repo.write("hello.py", "print('changed')\n")
     assert whole_run(".") == 9

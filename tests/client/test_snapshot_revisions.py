@@ -35,9 +35,9 @@ class Clone:
         return done.stdout.decode().strip()
 
 
-def taken_from(clone: Clone, revision: str) -> snapshot.Snapshot:
+def taken_from(clone: Clone, revision: str, *files: str) -> snapshot.Snapshot:
     checkout = snapshot.open_checkout(clone.path)
-    return snapshot.take(checkout, revision, untracked_limit_bytes=snapshots.LIMIT)
+    return snapshot.take(checkout, revision, untracked_limit_bytes=snapshots.LIMIT, files=files)
 
 
 def test_a_branch_a_tag_and_a_commit(repo: Repo) -> None:
@@ -131,10 +131,9 @@ class TestOrigin:
         repo.git("tag", "-f", "unseen", late)
         before = hashes(clone.path)
         revision = {"branch": "late", "tag": "late-tag", "commit": late}[kind]
-        taken = taken_from(clone, revision)
+        taken = taken_from(clone, revision, "late.txt")
         assert (taken.commit, taken.branch) == (late, "late" if kind == "branch" else "")
-        checkout = snapshot.open_checkout(clone.path)
-        assert snapshot.read_file(checkout, taken, "late.txt") == b"late\n"
+        assert taken.files == {"late.txt": b"late\n"}
         assert not os.path.exists(f"{taken.objects[0]}/info/commit-graphs")
         assert hashes(clone.path) == before
 

@@ -260,8 +260,8 @@ class TestTheCallersEnvironment:
         repo.write("nested/.gitignore", "tracked.txt\n")
         script = (
             "import os, sys; from dobby import snapshot; c = snapshot.open_checkout(os.getcwd())\n"
-            "t = snapshot.take(c, '.', untracked_limit_bytes=1 << 20)\n"
-            "print(snapshot.read_file(c, t, 'nested/tracked.txt'), t.untracked)\n"
+            "t = snapshot.take(c, '.', untracked_limit_bytes=1 << 20, files=('nested/tracked.txt',))\n"
+            "print(*t.files.values(), t.untracked)\n"
             f"open({str(tmp_path / 'said')!r}, 'w').write(os.environ['GIT_INDEX_FILE'])\n"
         )
         python = repo.write(".git/take.py", script)
@@ -279,8 +279,8 @@ class TestTheCallersEnvironment:
         odd.write("sub/a.txt", "changed\n")
         checkout = snapshot.open_checkout(f"{odd.path}/sub")
         assert (checkout.top, checkout.prefix) == (odd.path, "sub")
-        taken = snapshot.take(checkout, ".", untracked_limit_bytes=1)
-        assert snapshot.read_file(checkout, taken, "sub/a.txt") == b"changed\n"
+        taken = snapshot.take(checkout, ".", untracked_limit_bytes=1, files=("sub/a.txt",))
+        assert taken.files == {"sub/a.txt": b"changed\n"}
 
 
 def test_an_object_that_is_damaged_is_one_sentence(repo: Repo) -> None:

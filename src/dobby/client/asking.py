@@ -71,12 +71,10 @@ def new_run_id() -> str:
 
 def check_given(revision: str, command: str, flags: Mapping[str, Any], given: Mapping[str, Any]) -> Given:
     """What can be known to be wrong before anything is started. Raises UsageError."""
-    from dobby.snapshot.revisions import check_revision
-
     for key in flags:
         if key not in BY_KEY:
             raise UsageError(f"run has no option {key!r}", did_you_mean(key, [*BY_KEY, *GIVEN]))
-    check_revision(revision)
+    names.check_revision(revision)
     if not command.strip():
         raise UsageError("the command is empty")
     if "\0" in command:
@@ -116,10 +114,12 @@ def take_source(
     checkout = snap.open_checkout(cwd)
     on_disk = files_on_disk(checkout.top) if revision == "." else {}
     limit = options_of(environ, flags, on_disk, "the working tree").untracked_limit_mb
-    shot = snap.take(checkout, revision, untracked_limit_bytes=int(limit * 1_000_000), force=force, say=say)
+    limit_bytes = int(limit * 1_000_000)
+    shot = snap.take(
+        checkout, revision, untracked_limit_bytes=limit_bytes, force=force, files=FILES, say=say
+    )
     for notice in shot.notices:
         say(notice)
-    files = {n: t.decode("utf-8", "replace") for n, t in snap.read_files(checkout, shot, FILES).items()}
     return Source(
         checkout=checkout,
         snapshot=shot,
@@ -128,7 +128,7 @@ def take_source(
         subject=shot.subject,
         origin=checkout.origin,
         roots=snap.root_commits(checkout, shot, state.cache_dir(environ)),
-        files=files,
+        files={name: text.decode("utf-8", "replace") for name, text in shot.files.items()},
     )
 
 

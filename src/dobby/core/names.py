@@ -1,4 +1,4 @@
-"""Names of labels, projects and runs, and addresses: what is allowed, and how others are made fit."""
+"""Names (labels, projects, runs, revisions) and addresses: what is allowed, and how others are made fit."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def check_who(text: str) -> str:
             f"{shown(text)} is nobody who could be told", "give an address, or the name of a channel"
         )
     return text
+
+
+def check_revision(revision: str) -> str:
+    """`revision` itself. Raises UsageError for what git could take as an option."""
+    if not revision or revision.startswith("-") or any(ord(c) < 32 or ord(c) == 127 for c in revision):
+        raise UsageError(
+            f"revision {shown(revision)} is not allowed", "give a branch, a tag, a commit or ."
+        )
+    return revision
 
 
 def make_name(text: str, fallback: str) -> str:

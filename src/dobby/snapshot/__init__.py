@@ -23,7 +23,7 @@ from dobby.snapshot.history import distance, recent, root_commits, tags
 from dobby.snapshot.include import Included, include
 from dobby.snapshot.modules import ModuleSource
 from dobby.snapshot.objects import known, pack
-from dobby.snapshot.take import Snapshot, read_file, read_files, take
+from dobby.snapshot.take import Snapshot, take
 
 __all__ = [
     "Checkout",
@@ -37,8 +37,6 @@ __all__ = [
     "known",
     "open_checkout",
     "pack",
-    "read_file",
-    "read_files",
     "recent",
     "root_commits",
     "tags",

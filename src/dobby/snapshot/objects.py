@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-_NOT_FOLLOWED = ("symlink", "dangling", "loop", "notdir")
-
 
 class Object(Record):
     """One object: its full id, its type ("commit", "tree", "blob", "tag") and its bytes."""
@@ -26,8 +24,8 @@ class Object(Record):
 class Reader:
     """One `git cat-file --batch`, asked as often as needed. Use it in a `with`."""
 
-    def __init__(self, place: git.Place, *options: str) -> None:
-        self._process = git.start(place, "cat-file", "--batch", *options, feed=True)
+    def __init__(self, place: git.Place) -> None:
+        self._process = git.start(place, "cat-file", "--batch", "--follow-symlinks", feed=True)
 
     def __enter__(self) -> Reader:
         return self
@@ -45,8 +43,9 @@ class Reader:
         process.wait()
 
     def get(self, name: str) -> Object | None:
-        """The object of this name (any revision syntax; "commit:path" for a file); None where
-        it is missing or the name is ambiguous. `name` holds no newline."""
+        """The object of this name (any revision syntax; "commit:path" for a file, where a symlink
+        within the tree is followed: one that leads elsewhere has its own type, see git-cat-file(1));
+        None where it is missing or the name is ambiguous. `name` holds no newline."""
         process = self._process
         assert process.stdin is not None  # noqa: S101 - for mypy
         assert process.stdout is not None  # noqa: S101
@@ -64,9 +63,21 @@ class Reader:
             raise DobbyError(f"git cat-file gave an answer not understood: {header!r}")
         data = process.stdout.read(int(words[-1]))
         process.stdout.read(1)
-        if words[0] in _NOT_FOLLOWED:
-            return None
+        if len(words) == 2:  # dangling, loop …
+            return Object(id="", type=words[0], data=data)
         return Object(id=words[0], type=words[1], data=data)
+
+    def files(self, tree: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """The contents of those of `paths` that are files in `tree` (any name of one); a symlink
+        within the tree is followed."""
+        got = {}
+        for path in paths:
+            if "\n" in path:
+                raise DobbyError(f"{path!r} holds a newline: git cat-file cannot be asked for it")
+            found = self.get(f"{tree}:{path}")
+            if found is not None and found.type == "blob":
+                got[path] = found.data
+        return got
 
 
 def known(git_dir: str, objects: Iterable[str], ids: list[str]) -> set[str]:
@@ -106,17 +117,3 @@ def pack(
         pass  # it has ended already: its exit code and stderr say why
     process.stdin = None  # so that `communicate` does not flush what is closed
     return process
-
-
-def read_blobs(place: git.Place, tree: str, paths: Iterable[str]) -> dict[str, bytes]:
-    """The contents of those of `paths` that are files in `tree`; a symlink within the tree is
-    followed."""
-    got = {}
-    with Reader(place, "--follow-symlinks") as reader:
-        for path in paths:
-            if "\n" in path:
-                raise DobbyError(f"{path!r} holds a newline: git cat-file cannot be asked for it")
-            found = reader.get(f"{tree}:{path}")
-            if found is not None and found.type == "blob":
-                got[path] = found.data
-    return got

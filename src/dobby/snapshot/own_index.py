@@ -7,8 +7,6 @@ so only what changed is read.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 
 from dobby.core.errors import DobbyError
 from dobby.snapshot import git, store
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from dobby.snapshot.checkout import Checkout
     from dobby.snapshot.pointers import File
 
+_CHUNK = 1 << 20
 # Our index is one whole file: no shared part is written into the user's git directory.
 _SETTINGS = (
     *("-c", "core.splitIndex=false", "-c", "core.untrackedCache=false", "-c", "core.safecrlf=false"),
@@ -34,17 +33,22 @@ class OwnIndex:
     def __init__(self, checkout: Checkout) -> None:
         self._top = checkout.top
         place = store.writing(checkout)
-        self._directory = tempfile.mkdtemp(prefix="index-", dir=place.write)
+        self._directory = f"{place.write}/index-{os.urandom(8).hex()}"
+        os.mkdir(self._directory, 0o700)
         self.place = place.replace(index=f"{self._directory}/index")
         if os.path.exists(checkout.index):
-            # With its times: git takes an entry as new as its index for possibly changed.
-            shutil.copy2(checkout.index, self.place.index)
+            _copy(checkout.index, self.place.index)
 
     def __enter__(self) -> OwnIndex:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        try:
+            for name in os.listdir(self._directory):
+                os.unlink(f"{self._directory}/{name}")
+            os.rmdir(self._directory)
+        except OSError:  # what stays is never used again, and `store.trim` removes it
+            return
 
     def hidden_edits(self, flagged: tuple[tuple[bytes, bytes], ...]) -> list[bytes]:
         """Those of the flagged (tag, path) whose file differs. Their flags are dropped here;
@@ -84,7 +88,9 @@ class OwnIndex:
         return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
 
     def _put(self, files: Sequence[File]) -> None:
-        with tempfile.TemporaryDirectory(dir=self._directory) as folder:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(dir=self._directory) as folder:
             for number, file in enumerate(files):
                 with open(f"{folder}/{number}", "wb") as stream:
                     stream.write(file.text)
@@ -108,6 +114,16 @@ class OwnIndex:
             lines = error.said.splitlines()
             reason = "; ".join(dict.fromkeys(map(git.last_words, (lines[0], lines[-1]))))
             raise DobbyError(f"{self._top}: the working tree cannot be read: {reason}", READABLE) from None
+
+
+def _copy(source: str, target: str) -> None:
+    """With its times: git takes an entry as new as its index for possibly changed."""
+    with open(source, "rb") as old, open(target, "wb") as new:
+        while data := old.read(_CHUNK):
+            new.write(data)
+        times = os.fstat(old.fileno())
+        new.flush()
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _present(top: str, paths: Iterable[bytes]) -> list[bytes]:

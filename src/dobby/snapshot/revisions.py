@@ -30,33 +30,26 @@ _FETCH = (
 
 class Found(Record):
     """A commit, the local branch to stand on ("" is a detached head), whether its tree has a
-    .gitmodules, and the bytes of the .gitattributes at its top."""
+    .gitmodules, the bytes of the .gitattributes at its top, and the `files` that were asked for."""
 
     commit: Object
     branch: str
     has_modules: bool
     attributes: bytes
+    files: dict[str, bytes]
 
 
-def check_revision(revision: str) -> str:
-    """`revision` itself. Raises UsageError for what git could take as an option."""
-    if not revision or revision.startswith("-") or any(ord(c) < 32 or ord(c) == 127 for c in revision):
-        raise UsageError(
-            f"revision {shown(revision)} is not allowed", "give a branch, a tag, a commit or ."
-        )
-    return revision
-
-
-def resolve(checkout: Checkout, revision: str, say: Callable[[str], None]) -> Found:
-    """The commit that `revision` means. Raises UsageError where nobody has it."""
-    found = _find(checkout, revision)
+def resolve(checkout: Checkout, revision: str, files: tuple[str, ...], say: Callable[[str], None]) -> Found:
+    """The commit that `revision` means, and those of `files` that it has. Raises UsageError where
+    nobody has it."""
+    found = _find(checkout, revision, files)
     if found is not None:
         return found
     trouble = ""
     if checkout.origin and (_FULL_ID.match(revision) or not _NO_REF_NAME.search(revision)):
         say(f"{revision} is not here, asking origin")
         try:
-            found = _from_origin(checkout, revision)
+            found = _from_origin(checkout, revision, files)
         except git.GitFailed as error:
             trouble = f" (origin did not answer: {git.last_words(error.said)})"
     if found is None:
@@ -64,7 +57,7 @@ def resolve(checkout: Checkout, revision: str, say: Callable[[str], None]) -> Fo
     return found
 
 
-def _find(checkout: Checkout, revision: str) -> Found | None:
+def _find(checkout: Checkout, revision: str, files: tuple[str, ...]) -> Found | None:
     """Local branch, then tag, then origin's branch as last seen, then any expression."""
     with _reader(checkout) as read:
         # HEAD is itself, whatever refs/remotes/origin/HEAD points to.
@@ -75,13 +68,13 @@ def _find(checkout: Checkout, revision: str) -> Found | None:
                 (f"refs/tags/{revision}", ""),
                 (f"refs/remotes/origin/{revision}", revision),
             ):
-                found = _found(read, ref, branch)
+                found = _found(read, ref, branch, files)
                 if found is not None:
                     return found
-        found = _found(read, revision, "")
+        found = _found(read, revision, "", files)
         if found is None and revision.startswith(":/"):  # takes all that follows as text to seek
             commit = read.get(revision)
-            found = _found(read, commit.id, "") if commit is not None else None
+            found = _found(read, commit.id, "", files) if commit is not None else None
         return found
 
 
@@ -89,7 +82,7 @@ def _reader(checkout: Checkout) -> Reader:
     return Reader(checkout.place.replace(objects=store.existing(checkout)))
 
 
-def _found(read: Reader, name: str, branch: str) -> Found | None:
+def _found(read: Reader, name: str, branch: str, files: tuple[str, ...]) -> Found | None:
     commit = read.get(f"{name}^{{commit}}")
     if commit is None:
         return None
@@ -100,23 +93,24 @@ def _found(read: Reader, name: str, branch: str) -> Found | None:
         branch=branch,
         has_modules=has_modules,
         attributes=attributes.data if attributes is not None else b"",
+        files=read.files(commit.id, files),
     )
 
 
-def _from_origin(checkout: Checkout, revision: str) -> Found | None:
+def _from_origin(checkout: Checkout, revision: str, files: tuple[str, ...]) -> Found | None:
     """The commit, fetched into our own objects. Raises GitFailed."""
     if _FULL_ID.match(revision):
-        return _fetch(checkout, revision, revision, "")
+        return _fetch(checkout, revision, revision, "", files)
     refs = (f"refs/heads/{revision}", f"refs/tags/{revision}")
     out = os.fsdecode(git.run(checkout.place, "ls-remote", "-q", "origin", *refs))
     ids = {ref: id for id, _, ref in (line.partition("\t") for line in out.splitlines())}
     for ref, branch in zip(refs, (revision, ""), strict=True):
         if ref in ids:
-            return _fetch(checkout, ref, ids[ref], branch)
+            return _fetch(checkout, ref, ids[ref], branch, files)
     return None
 
 
-def _fetch(checkout: Checkout, source: str, id: str, branch: str) -> Found | None:
+def _fetch(checkout: Checkout, source: str, id: str, branch: str, files: tuple[str, ...]) -> Found | None:
     place = store.writing(checkout)
     try:
         git.run(place, *_FETCH, "--no-write-fetch-head", "origin", source)
@@ -125,7 +119,7 @@ def _fetch(checkout: Checkout, source: str, id: str, branch: str) -> Found | Non
             raise
         _fetch_before_2_29(checkout, place, source)
     with _reader(checkout) as read:
-        return _found(read, id, branch)
+        return _found(read, id, branch, files)
 
 
 def _fetch_before_2_29(checkout: Checkout, place: git.Place, source: str) -> None:
@@ -153,7 +147,7 @@ def _unknown(checkout: Checkout, revision: str, trouble: str) -> UsageError:
     refs = os.fsdecode(out).splitlines()
     names = {ref.split("/", 3)[3] if ref.startswith("refs/r") else ref.split("/", 2)[2] for ref in refs}
     near = difflib.get_close_matches(revision, sorted(names - {"HEAD"}))
-    if not refs and not _find(checkout, "HEAD"):
+    if not refs and not _find(checkout, "HEAD", ()):
         return UsageError(f"{checkout.top} has no commit yet", "commit first, or run the working tree: .")
     asked = " here or on origin" if checkout.origin else " here"
     return UsageError(

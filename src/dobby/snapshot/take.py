@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dobby.core.errors import UsageError
+from dobby.core.names import check_revision
 from dobby.core.record import Record
 from dobby.snapshot import (
     commits,
@@ -18,7 +19,7 @@ from dobby.snapshot import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from dobby.snapshot.checkout import Checkout
 
@@ -32,7 +33,8 @@ class Snapshot(Record):
     `objects` are further object directories to read it with; `notices` are sentences for the
     user. A `parentless` one was cut from a history that is not whole here. `lfs` names the
     repositories that may have files under Git LFS ("" is the checkout's own, else a submodule);
-    `contents` are those that git-lfs does not keep: (SHA-256, absolute path of the file)."""
+    `contents` are those that git-lfs does not keep: (SHA-256, absolute path of the file). `files` has
+    the contents of those of its files that were asked for, by path."""
 
     commit: str
     tree: str
@@ -50,6 +52,7 @@ class Snapshot(Record):
     notices: tuple[str, ...] = ()
     lfs: tuple[str, ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
+    files: dict[str, bytes] = {}  # noqa: RUF012 (a record is frozen)
 
 
 def take(
@@ -58,20 +61,28 @@ def take(
     *,
     untracked_limit_bytes: int,
     force: bool = False,
+    files: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Snapshot:
-    """The snapshot of a branch, tag or commit, or with "." of the working tree as it stands.
+    """The snapshot of a branch, tag or commit, or with "." of the working tree as it stands; its
+    `files` are read on the way, by the git that is asked anyway.
 
     `say` is told what takes long. Raises UsageError for a revision that nobody has, and, unless
     `force`, for files that would not arrive as they are seen here; DobbyError where git fails."""
-    revisions.check_revision(revision)
+    check_revision(revision)
     if revision == ".":
-        return _working_tree(checkout, untracked_limit_bytes, force)
-    return _revision(checkout, revision, force, say)
+        return _working_tree(checkout, untracked_limit_bytes, force, files)
+    return _revision(checkout, revision, force, files, say)
 
 
-def _revision(checkout: Checkout, revision: str, force: bool, say: Callable[[str], None]) -> Snapshot:
-    found = revisions.resolve(checkout, revision, say)
+def _revision(
+    checkout: Checkout,
+    revision: str,
+    force: bool,
+    files: tuple[str, ...],
+    say: Callable[[str], None],
+) -> Snapshot:
+    found = revisions.resolve(checkout, revision, files, say)
     commit = commits.parse_commit(found.commit)
     snapshot = Snapshot(
         commit=commit.id,
@@ -82,6 +93,7 @@ def _revision(checkout: Checkout, revision: str, force: bool, say: Callable[[str
         base=commit.id,
         is_working_tree=False,
         objects=store.existing(checkout),
+        files=found.files,
     )
     place = checkout.place.replace(objects=snapshot.objects)
     lfs = filters.look_at_commit(checkout, place, commit.id, force, top=found.attributes)
@@ -105,8 +117,11 @@ def _parentless(checkout: Checkout, snapshot: Snapshot, commit: objects.Object) 
     return copy
 
 
-def _working_tree(checkout: Checkout, limit_bytes: int, force: bool) -> Snapshot:
+def _working_tree(checkout: Checkout, limit_bytes: int, force: bool, files: tuple[str, ...]) -> Snapshot:
     snapshot, head, has_modules = _standing(checkout, limit_bytes, force)
+    if files:
+        with objects.Reader(checkout.place.replace(objects=snapshot.objects)) as read:
+            snapshot = snapshot.replace(files=read.files(snapshot.tree, files))
     if head is not None:
         snapshot = _parentless(checkout, snapshot, head)
     return _with_modules(checkout, snapshot, force) if has_modules else snapshot
@@ -179,7 +194,7 @@ def _tree(
     from HEAD, and the contents of its files under Git LFS that do."""
     if base and not (state.changed or state.untracked or state.flagged or state.nested or links):
         return base.tree, 0, ()
-    from dobby.snapshot.own_index import OwnIndex  # with what makes temporary files: 6 ms
+    from dobby.snapshot.own_index import OwnIndex
 
     with OwnIndex(checkout) as index:
         hidden = index.hidden_edits(state.flagged)
@@ -212,14 +227,3 @@ def _with_modules(checkout: Checkout, snapshot: Snapshot, force: bool) -> Snapsh
         lfs=(*snapshot.lfs, *(source.module.name for source in found if source.lfs)),
     )
     return whole
-
-
-def read_files(checkout: Checkout, snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes]:
-    """The contents of those of `paths` that are files of the snapshot, by one git process."""
-    place = checkout.place.replace(objects=snapshot.objects)
-    return objects.read_blobs(place, snapshot.tree, paths)
-
-
-def read_file(checkout: Checkout, snapshot: Snapshot, path: str) -> bytes | None:
-    """The contents of a file of the snapshot; None where it is no file there."""
-    return read_files(checkout, snapshot, (path,)).get(path)
