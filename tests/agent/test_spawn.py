@@ -28,6 +28,22 @@ def test_the_exit_code(script: str, code: int) -> None:
     assert say(["sh", "-c", script]) == (code, b"", b"")
 
 
+def test_a_program_is_started_without_a_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork of the agent costs three times the CPU. Our own working directory stays what it is."""
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
+    here = os.getcwd()
+    assert spawn.capture(["pwd"], cwd=str(tmp_path), env=ENV) == (0, f"{tmp_path}\n".encode(), b"")
+    assert os.getcwd() == here
+
+
+def test_a_relative_folder_of_path_is_of_the_programs_directory(tmp_path: Path) -> None:
+    """execvpe(3) has it so; what was found from another directory would be another program."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/odd").symlink_to("/bin/echo")
+    env = {"PATH": f"bin:{ENV['PATH']}"}
+    assert spawn.capture(["odd", "here"], cwd=str(tmp_path), env=env) == (0, b"here\n", b"")
+
+
 def test_both_streams_and_the_environment() -> None:
     code, out, err = say(["sh", "-c", 'echo "$LC_ALL $HOME"; echo no >&2'])
     assert (code, out, err) == (0, b"C.UTF-8 \n", b"no\n")

@@ -5,6 +5,7 @@ fork and exec of our own, because the agent is one thread and starts afresh for 
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
@@ -46,6 +47,11 @@ def spawn(
     (PEP 446). `group`: it leads a process group of its own, so that its `kill 0` reaches
     nothing of ours. `before_exec` is called in the new process. What keeps the program from
     starting is said on its stderr, exit 127. Raises OSError where there can be no further process."""
+    if not (keep or group or before_exec):
+        try:
+            return _spawn_at_once(argv, cwd, env, stdin, stdout, stderr)
+        except OSError:  # forked, it says itself what keeps it from starting
+            pass
     pid = os.fork()
     if pid:
         return pid
@@ -66,6 +72,54 @@ def spawn(
         os.write(2, f"{argv[0]}: {error}\n".encode("utf-8", "replace"))
     finally:
         os._exit(NOT_STARTED)
+
+
+def _spawn_at_once(
+    argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: Optional[int], stdout: int, stderr: int
+) -> int:
+    """The same by posix_spawn(3), which copies no page tables: a third of the CPU that a fork of a Python
+    costs. It knows no working directory, so ours is changed for that moment. Raises OSError."""
+    source = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    actions: list[tuple[object, ...]] = [source] if stdin is None else []
+    given = enumerate((stdin, stdout, stderr))
+    moves = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in given if fd is not None]
+    if any(fd < 3 for _, fd, _ in moves):
+        raise OSError("a standard descriptor would be overwritten on the way")
+    program = _find(argv[0], env)
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(cwd)
+        return os.posix_spawn(
+            program,
+            list(argv),
+            dict(env),
+            file_actions=[*actions, *moves],
+            setsigmask=(),
+            setsigdef=_signals(),
+        )
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+@functools.cache
+def _signals() -> tuple[int, ...]:
+    import signal
+
+    return tuple(map(int, signal.valid_signals()))
+
+
+def _find(name: str, env: Mapping[str, str]) -> str:
+    """As execvpe(3) finds it. Raises OSError where that is not certain beforehand."""
+    if "/" in name:
+        return name
+    for folder in os.get_exec_path(env):
+        path = f"{folder}/{name}"
+        if not folder.startswith("/"):
+            break
+        if os.access(path, os.X_OK):
+            return path
+    raise FileNotFoundError(name)
 
 
 def _clear_of_standard(fds: Sequence[int]) -> list[int]:
