@@ -1,6 +1,7 @@
 # Everything a developer or CI needs; only git, make and python3 must be there beforehand.
 #
-#   make test      every test, on all cores (JOBS=n for fewer; T="tests/core -k names" for some)
+#   make test      every test, on all cores (JOBS=n for fewer; T="tests/core -k names" for some;
+#                  ALL=1: as root installs what is large too, so that nothing is skipped)
 #   make lint      ruff and mypy
 #   make demo      dobby on a small real project, on this machine; demo-ssh: through a real sshd
 #   make bench     how long things take
@@ -49,7 +50,7 @@ venv:
 	@scripts/venv.sh
 
 tools:
-	@scripts/tools.sh
+	@scripts/tools.sh $(if $(ALL),podman:podman runc:runc newuidmap:uidmap npm:npm Rscript:r-base-core)
 
 clean:
 	rm -rf .venv .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
 needed="sshd:openssh-server ssh:openssh-client ssh-keygen:openssh-client git:git rsync:rsync strace:strace ps:procps"
-wanted="zsh:zsh fish:fish tcsh:tcsh sudo:sudo git-lfs:git-lfs $*"
+wanted="zsh:zsh fish:fish tcsh:tcsh sudo:sudo git-lfs:git-lfs faketime:faketime $*"
 
 missing() {
     local pair

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Make .venv, with what requirements-dev.txt pins and this project editable. Does nothing
-# when that was done for the same files before. $PYTHON names an interpreter to use.
+# Make .venv, with what requirements-dev.txt pins and this project editable, and .venv/installers with
+# requirements-installers.txt. Does nothing when that was done for the same files before. $PYTHON names
+# an interpreter to use.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/apt.sh
@@ -20,7 +21,7 @@ if sys.version_info >= (3, 11): print(sys.executable)' 2>/dev/null) || continue
         "this machine has in PATH: install one, or name one by PYTHON=/path/to/python3 make …"
 }
 
-made_from() { { echo "$PWD" "$1"; cat requirements-dev.txt pyproject.toml scripts/venv.sh; } | cksum; }
+made_from() { { echo "$PWD" "$1"; cat requirements-*.txt pyproject.toml scripts/venv.sh; } | cksum; }
 
 # Debian keeps ensurepip in a package of its own.
 need_ensurepip() {
@@ -40,4 +41,12 @@ rm -rf .venv
 pip() { .venv/bin/python -m pip -qq --disable-pip-version-check --no-input "$@"; }
 pip install --requirement requirements-dev.txt </dev/null
 pip install --no-deps --no-build-isolation --editable . </dev/null
+
+# By uv in seconds; by pip, which takes half a minute, where uv does not know how this machine gets to an index.
+installers=.venv/installers/bin/python
+"$python" -m venv --without-pip .venv/installers
+if ! .venv/bin/uv pip install -q --compile-bytecode --python $installers --no-deps \
+    --requirement requirements-installers.txt </dev/null 2>/dev/null; then
+    pip --python $installers install --no-deps --requirement requirements-installers.txt </dev/null
+fi
 made_from "$python" >$stamp

@@ -12,7 +12,7 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 NEEDED = (
     *("sshd", "ssh", "ssh-keygen", "git", "rsync", "strace", "ps"),
-    *("zsh", "fish", "tcsh", "sudo", "git-lfs"),
+    *("zsh", "fish", "tcsh", "sudo", "git-lfs", "faketime"),
 )
 
 

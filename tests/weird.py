@@ -45,6 +45,8 @@ NAMES = {
     "300 bytes": "x" * 300,
 }
 
+FILE_NAMES = {what: name for what, name in NAMES.items() if "/" not in name and len(name) < 256}
+
 # Never a label, project or run id: refused before any connection.
 NOT_NAMES = [
     *NAMES.values(),

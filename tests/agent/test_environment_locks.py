@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,17 +26,18 @@ tiny = {{ path = "{}" }}
 """
 PIPENV = """\
 [[source]]
-url = "https://pypi.org/simple"
-verify_ssl = true
-name = "pypi"
+url = "file:///nowhere"
+verify_ssl = false
+name = "here"
 [packages]
 tiny = "=={}"
 """
+INSTALLERS = f"{sys.prefix}/installers/bin"  # scripts/venv.sh
 
 
 def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
-        not shutil.which(program), reason=f"there is no {program} here: pip install it"
+        not shutil.which(program, path=INSTALLERS), reason=f"there is no {program} here: scripts/venv.sh"
     )
 
 
@@ -43,13 +45,15 @@ def needs(program: str) -> pytest.MarkDecorator:
 def place(tmp_path: Path) -> Place:
     place = offline(tmp_path, tmp_path / "caches")
     place.env["POETRY_CACHE_DIR"] = str(tmp_path / "caches/poetry")
+    place.env["PATH"] += f":{INSTALLERS}"
     return place
 
 
-def lock(place: Place, tmp_path: Path, *argv: str) -> str:
+def lock(place: Place, *argv: str) -> str:
     """What the tool itself makes of what is committed."""
     place.check_out()
-    env = {**place.env, "WORKON_HOME": str(tmp_path / "elsewhere")}
+    # pipenv would first make an environment to lock in.
+    env = {**place.env, "VIRTUAL_ENV": f"{sys.prefix}/installers"}
     done = subprocess.run(argv, cwd=place.sandbox, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     name = {"poetry": "poetry.lock", "pipenv": "Pipfile.lock"}[argv[0]]
@@ -59,7 +63,7 @@ def lock(place: Place, tmp_path: Path, *argv: str) -> str:
 
 def prove(place: Place, tmp_path: Path, tool: str, file: str, one: str, two: str, stale: str) -> None:
     place.write({file: one})
-    lock(place, tmp_path, tool, "lock")
+    lock(place, tool, "lock")
     env = place.prepare()
     assert place.say(env, *SHOW) == "1"
     assert env["VIRTUAL_ENV"] == str(place.root / tool / "venv")
@@ -78,7 +82,7 @@ def test_poetry(place: Place, tmp_path: Path) -> None:
     # What the project's own poetry.toml says of virtualenvs does not lead elsewhere.
     place.write({"poetry.toml": "[virtualenvs]\nin-project = true\ncreate = false\n"})
     prove(place, tmp_path, "poetry", "pyproject.toml", one, two, "poetry.lock")
-    lock(place, tmp_path, "poetry", "lock")
+    lock(place, "poetry", "lock")
     assert place.say(place.prepare(), *SHOW) == "2"
 
 
@@ -90,7 +94,7 @@ def test_pipenv(place: Place, tmp_path: Path) -> None:
     place.write({"Pipfile": one})
     place.prepare()
     place.write({"Pipfile": one.replace('tiny = "==1"\n', "")})
-    lock(place, tmp_path, "pipenv", "lock")
+    lock(place, "pipenv", "lock")
     with pytest.raises(AssertionError, match="No module named 'tiny'"):
         place.say(place.prepare(), *SHOW)
     assert "Uninstalling tiny" in place.log.read_text()

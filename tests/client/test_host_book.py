@@ -15,6 +15,7 @@ from tests.client.carried import kill_unseen, launch
 from tests.wait import until
 
 from dobby import Client
+from dobby.agent import crontab as cron
 from dobby.client import state
 from dobby.core.errors import DobbyError, NotFound, UsageError
 from dobby.views.table import of_hosts, of_settings
@@ -187,13 +188,14 @@ def test_a_watch_keeps_other_lines_and_goes_again(
     assert not settings.exists()
 
 
-def test_a_host_without_cron_says_so(
-    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    if any(os.path.exists(f"/{place}/crontab") for place in ("usr/bin", "bin", "usr/local/bin")):
-        pytest.skip("there is a cron here")
+def test_a_host_without_cron_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The agent itself, because a cron that is here stands where every cron does."""
+    monkeypatch.setattr(cron, "_CRON_PATH", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DobbyError, match="has no cron"):
-        client.hosts.add("local", watch=True)
+        cron.install(str(tmp_path))
+    assert not cron.remove(str(tmp_path))
+    assert not cron.state(str(tmp_path))["program"]
 
 
 def test_what_crontab_says_is_passed_on(watching: Client, crontab: Path) -> None:
