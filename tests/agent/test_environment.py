@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 in_each_kind = pytest.mark.parametrize("kind", [pytest.param("uv", marks=needs_uv), "pip"])
 
+# Modules of a checkout, which are not to be taken for Python's own.
+SHADOWS = ("venv.py", "logging.py", "pip.py", "types.py", "uv.py")
+
 
 def no_fork() -> int:
     raise AssertionError("a process was started")
@@ -36,8 +39,9 @@ def test_a_project_that_declares_nothing(place: Place, monkeypatch: pytest.Monke
 @in_each_kind
 def test_requirements_are_installed_once(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write({"requirements.txt": "-r more/all.txt\n", "more/all.txt": "tiny==1\n"})
+    place.write(dict.fromkeys(SHADOWS, "raise SystemExit(3)\n"))
     env = place.prepare(environment=(kind,))
-    show = ("python", "-c", "import tiny; print(tiny.VERSION)")
+    show = ("python", "-I", "-c", "import tiny; print(tiny.VERSION)")
     assert place.say(env, *show) == "1"
     assert place.note.startswith(f"{kind}: dependencies built, ")
     assert env["VIRTUAL_ENV"] == str(place.root / kind / "venv")
@@ -54,16 +58,6 @@ def test_requirements_are_installed_once(place: Place, kind: str, monkeypatch: p
     place.write({"requirements.txt": "\n"})
     with pytest.raises(AssertionError, match="No module named 'tiny'"):
         place.say(place.prepare(environment=(kind,)), *show)
-
-
-@in_each_kind
-def test_modules_of_the_checkout_are_not_taken_for_pythons_own(place: Place, kind: str) -> None:
-    shadows = dict.fromkeys(
-        ("venv.py", "logging.py", "pip.py", "types.py", "uv.py"), "raise SystemExit(3)\n"
-    )
-    place.write({"requirements.txt": "tiny==1\n", **shadows})
-    env = place.prepare(environment=(kind,))
-    assert place.say(env, "python", "-I", "-c", "import tiny; print(tiny.VERSION)") == "1"
 
 
 def test_a_failed_build_is_said_and_never_reused(place: Place) -> None:
@@ -136,14 +130,6 @@ def test_a_variable_of_the_host_that_steers_the_installer_counts(place: Place) -
     assert not [key for key in keys if "canary" in key.read_text()]
 
 
-@in_each_kind
-def test_the_project_is_never_stale(place: Place, kind: str) -> None:
-    place.write(APP)
-    assert place.say(place.prepare(environment=(kind,)), "app") == "one"
-    place.write({"app.py": "def main():\n    print('two')\n"})
-    assert place.say(place.prepare(environment=(kind,)), "app") == "two"
-
-
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
@@ -167,21 +153,24 @@ def test_a_copy_that_requirements_ask_for_is_never_stale(place: Place, kind: str
 
 
 @in_each_kind
-def test_what_the_build_wrote_into_the_checkout_is_there_on_a_rerun(
+def test_the_project_is_never_stale_and_what_its_build_wrote_is_there_on_a_rerun(
     place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.write(APP)
-    place.prepare(environment=(kind,))
+    assert place.say(place.prepare(environment=(kind,)), "app") == "one"
     made = place.sandbox / "app_version.py"
     made.chmod(0o640)
     dated = made.stat().st_mtime_ns
     place.check_out()
     assert not made.exists()
-    monkeypatch.setattr(os, "fork", no_fork)
-    place.prepare(environment=(kind,))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", no_fork)
+        place.prepare(environment=(kind,))
     assert place.note == f"{kind}: unchanged"
     assert made.read_text() == "MADE = 'by the build'\n"
     assert made.stat().st_mtime_ns == dated
+    place.write({"app.py": "def main():\n    print('two')\n"})
+    assert place.say(place.prepare(environment=(kind,)), "app") == "two"
 
 
 def test_nothing_is_put_back_through_a_symlink(place: Place, tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def test_a_module_behind_a_console_script(place: Place, kind: str) -> None:
     assert place.note.startswith(f"{kind}: project built")
 
 
-@each_kind
-@pytest.mark.parametrize("at", ["", "src/"])
+@pytest.mark.parametrize(
+    ("kind", "at"),
+    [pytest.param("uv", "", marks=needs_uv), pytest.param("uv", "src/", marks=needs_uv), ("pip", "src/")],
+)
 def test_a_new_top_level_module_of_a_setuptools_project(place: Place, kind: str, at: str) -> None:
     packages = f'[tool.setuptools.packages.find]\nwhere = ["{at or "."}"]\n'
     one = FETCHED.format(module="app.inner", said="one")
