@@ -4,9 +4,9 @@ is started for it."""
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.agent import durable, spawn, variables
+from dobby.core.lazy import regex
 from dobby.core.plan import PlanError
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dobby.agent.survey import Checkout
     from dobby.core.interpreter import Wish
 
-_NAMED = re.compile(r"python3\.(\d+)\Z")
+_NAMED = regex(r"python3\.(\d+)\Z")
 _ASK = "import os, sys; print(os.path.realpath(sys.executable), *sys.version_info[:3], sep=chr(10))"
 
 

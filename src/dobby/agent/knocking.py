@@ -12,6 +12,7 @@ from threading import Thread
 
 from dobby.agent.sender import load
 from dobby.core.errors import DobbyError, UsageError
+from dobby.core.lazy import regex
 from dobby.core.notices import Later, Refused
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ PATIENCE_S = 8.0
 # As pip and uv look for it: variables, then pip's files (pip.pypa.io, "Configuration").
 _INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 _INDEX_FILES = ("~/.config/pip/pip.conf", "~/.pip/pip.conf", "/etc/pip.conf")
-_INDEX_LINE = re.compile(r"^index[-_]url\s*[=:]\s*(\S+)", re.M)
+_INDEX_LINE = regex(r"^index[-_]url\s*[=:]\s*(\S+)", re.M)
 _PUBLIC_INDEX = "https://pypi.org/simple/"
 
 

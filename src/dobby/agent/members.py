@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 
 from dobby.agent import cgroups, containers, processes
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KILL_ROUNDS_S = 5.0
 ENGINE_CLEARS_S = 3.0  # for an engine to see the end of its container, and to remove it
 _STEP_S = 0.01
-_LOCK = re.compile(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z|/steward[^/]*\.lock\Z")
+_LOCK = regex(r"/projects/[^/]+/jobs/[^/]+(/runs/[^/]+)?/lock\Z|/steward[^/]*\.lock\Z")
 
 
 class Scope(Record):

@@ -15,6 +15,7 @@ import os
 import re
 
 from dobby.agent import gitdir, trees
+from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
     from dobby.agent.gitdir import Note, Wanted
 
-_ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_PACKED = re.compile(rb"^((?:[0-9a-f]{40}|[0-9a-f]{64})) (refs/.+)$", re.MULTILINE)
+_ID = regex(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_PACKED = regex(rb"^((?:[0-9a-f]{40}|[0-9a-f]{64})) (refs/.+)$", re.MULTILINE)
 # git-check-ref-format(1): what no ref's name may hold
-_BAD_NAME = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[./]|[./]\Z|\A-|\A@\Z")
+_BAD_NAME = regex(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[./]|[./]\Z|\A-|\A@\Z")
 _STAYS = (b"refs/remotes/", b"refs/dobby/")
 
 

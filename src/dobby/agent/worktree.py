@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.agent import gitdir, objects, spawn, trees
 from dobby.agent.gitdir import Broken
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-submodules=dirty")
 _FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
 _ATTRIBUTES_CHANGED = ("diff-tree", "-r", "--name-only", "--no-renames")
-_HIDDEN = re.compile(rb"\0[^H?] ")  # assume-unchanged, skip-worktree, unmerged …
+_HIDDEN = regex(rb"\0[^H?] ")  # assume-unchanged, skip-worktree, unmerged …
 _GITLINK_MODE = b"\0\0\xe0\0"  # 160000, as an index holds it (gitformat-index(5))
 
 

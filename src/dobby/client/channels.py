@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from dobby.client import asking
 from dobby.core import protocol
 from dobby.core.errors import UsageError
 from dobby.core.host_settings import SECRET_KEYS
+from dobby.core.lazy import regex
 from dobby.core.names import check_name, shown
 
 TYPE_CHECKING = False
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Ask = Callable[[Sequence[str]], Iterable[str]]
 
 
-_LOGIN = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_LOGIN = regex(r"://[^/@\s]*:[^/@\s]+@")
 
 
 class Channels:

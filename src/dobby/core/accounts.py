@@ -6,13 +6,12 @@ where no shell would see anything but a word in it.
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.errors import UsageError
+from dobby.core.lazy import regex
 from dobby.core.names import shown
 
 # useradd(8) takes no other: a first "-" would be an option to sudo, a "#" a number.
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 _UNKNOWN = ("unknown user", "does not exist")
 _NOT_FOUND = 127
 

@@ -10,6 +10,7 @@ import re
 
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
+from dobby.core.lazy import regex
 from dobby.core.names import shown
 from dobby.core.record import Record
 
@@ -22,9 +23,9 @@ KIND = "container"
 FILES = ("Containerfile", "Dockerfile")
 PROGRAMS = ("podman", "docker")
 LABEL = "dobby.run"  # on a container: the run's directory, whole
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z")
+_IMAGE = regex(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z")
 SIGNALS = range(128 + 1, 128 + 65)
-_FROM_CONTEXT = re.compile(r"^\s*(COPY|ADD)\s(?!\s*--from=)|^\s*RUN\s.*--mount=", re.I | re.M)
+_FROM_CONTEXT = regex(r"^\s*(COPY|ADD)\s(?!\s*--from=)|^\s*RUN\s.*--mount=", re.I | re.M)
 _PASSTHROUGH_SINCE = 4  # podman 4.0: --log-driver passthrough
 
 # A variable of the user's travels to the container under this name: PATH or XDG_RUNTIME_DIR as such

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dobby.core.harmless import harmless, shortened
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -95,10 +96,10 @@ def _pattern(form: bytes) -> bytes:
 # --- the line that looks like the error -----------------------------------------------------------
 
 _TRACEBACK = "Traceback (most recent call last):"
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: |:?$)")
+_EXCEPTION = regex(r"[A-Za-z_][\w.]*(?:: |:?$)")
 # gcc, clang, rustc, tsc, uv: "x.c:3:5: error: …", "error[E0308]: …", "error TS2304: …"
-_COMPILER = re.compile(r"(?:^|[\s:(])(?:fatal )?error(?: ?\[?[A-Z]{1,4}\d{1,6}\]?)?: ")
-_SAID = re.compile(
+_COMPILER = regex(r"(?:^|[\s:(])(?:fatal )?error(?: ?\[?[A-Z]{1,4}\d{1,6}\]?)?: ")
+_SAID = regex(
     r"\b(?:ERROR|FATAL|CRITICAL|FAILED|Error|Exception|[a-z]\w*(?:Error|Exception)|[A-Z]\w*(?:Error|Exception))\b"
     r"|\b(?:fatal|panic):|panicked at|terminate called|Segmentation fault|\*\*\* \["
     r"|: (?:command not found|No such file or directory|Permission denied|Killed)\b"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dobby.core.harmless import one_line
+from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,20 +16,18 @@ MOST_OF_COMMAND = 160
 _SHELLS = ("bash", "sh")
 # In the order in which they tell most: a resolver's verdict stands above pages of reasons.
 _TELLING = (
-    re.compile(r"No solution found"),
-    re.compile(r"lock.*(?:out of date|out-of-date|OUTDATED|in sync|up to date|to be updated)"),
-    re.compile(r"(?:OUTDATED|changed).*lock"),
-    re.compile(r"DO NOT MATCH THE HASHES"),
-    re.compile(
-        r"ERROR: (?:Could not find a version|Cannot install|Package .* requires a different Python)"
-    ),
-    re.compile(r"version solving failed|ResolutionFailure|Unsatisfiable", re.I),
-    re.compile(r"\bNo (?:interpreter|matching distribution) found\b|is not allowed by the project"),
+    regex(r"No solution found"),
+    regex(r"lock.*(?:out of date|out-of-date|OUTDATED|in sync|up to date|to be updated)"),
+    regex(r"(?:OUTDATED|changed).*lock"),
+    regex(r"DO NOT MATCH THE HASHES"),
+    regex(r"ERROR: (?:Could not find a version|Cannot install|Package .* requires a different Python)"),
+    regex(r"version solving failed|ResolutionFailure|Unsatisfiable", re.I),
+    regex(r"\bNo (?:interpreter|matching distribution) found\b|is not allowed by the project"),
     # npm names a log of its own last, and codes first.
-    re.compile(r"^npm (?:error|ERR!) (?!(?:code|errno|syscall|path|dest|cwd|command) |A complete log)\S"),
+    regex(r"^npm (?:error|ERR!) (?!(?:code|errno|syscall|path|dest|cwd|command) |A complete log)\S"),
 )
-_REASON = re.compile(r"\s*(?:╰─▶|Caused by:)")
-_MARKS = re.compile(r"^[\s×│╰─▶├•→>✘]+|^(?:ERROR|error|Error):+\s*|^npm (?:error|ERR!) ")
+_REASON = regex(r"\s*(?:╰─▶|Caused by:)")
+_MARKS = regex(r"^[\s×│╰─▶├•→>✘]+|^(?:ERROR|error|Error):+\s*|^npm (?:error|ERR!) ")
 
 
 def command(argv: Sequence[str]) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from dobby.core.lazy import regex
 
 # Sequences that a terminal obeys (ECMA-48): left out whole. Bounded, so that text after a lone
 # ESC is not lost.
-_SEQUENCE = re.compile(
+_SEQUENCE = regex(
     r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"  # CSI: colours, moves, erases
     r"|\x1b[\]PX^_][^\x00-\x1f\x7f-\x9f]{0,4096}(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]{0,4}[0-OQ-WYZ\\`-~]"  # the rest: resets, character sets
 )
 # Controls (C0 without tab and newline, C1), marks that turn the direction of text around, other
 # line ends, and halves of characters, which no encoding can carry.
-_BAD = re.compile(
+_BAD = regex(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 

@@ -10,6 +10,7 @@ import posixpath
 import re
 
 from dobby.core import pyproject, recipe, toml
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from dobby.core.plan import Tree
 
-_PLAIN = re.compile(r"(?:cpython-?|python-?)?(\d+(?:\.\d+){0,2})\Z")
-_CLAUSE = re.compile(r"(===|==|!=|~=|<=|>=|<|>|\^|~)?\s*v?(\d+(?:\.\d+)*)(\.\*|\.x)?\Z")
+_PLAIN = regex(r"(?:cpython-?|python-?)?(\d+(?:\.\d+){0,2})\Z")
+_CLAUSE = regex(r"(===|==|!=|~=|<=|>=|<|>|\^|~)?\s*v?(\d+(?:\.\d+)*)(\.\*|\.x)?\Z")
 
 
 class Wish(Record):

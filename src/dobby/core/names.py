@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from dobby.core.errors import UsageError
+from dobby.core.lazy import regex
 
 MAX_LENGTH = 64
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 # A part of RFC 5322 that no header, list or shell can misread: no quotes, brackets, controls.
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}\Z")
+_ADDRESS = regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}\Z")
 _RULE = (
     "1 to 64 of A-Z a-z 0-9 . _ -, starting with a letter or digit, without '..', "
     "not ending in '.' or '.lock'"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 MOST_BYTES = 1023
@@ -17,8 +18,8 @@ _VERSIONS = (
     b"https://hawser.github.com/spec/v1",
     b"http://git-media.io/v/2",
 )
-_OID = re.compile(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
-_SIZE = re.compile(rb"^size ([0-9]+)$", re.MULTILINE)
+_OID = regex(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
+_SIZE = regex(rb"^size ([0-9]+)$", re.MULTILINE)
 
 
 class Pointer(Record):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 
 FILE = "requirements.txt"
 
-_INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)[ \t=]*(\S+)")
-_EDITABLE = re.compile(r"(?:-e|--editable)[ \t=]*(.+)")
-_COMMENT = re.compile(r"(?:^|[ \t])#.*")
-_TRAILING = re.compile(r"[ \t]+(?:;|--).*")  # a marker, or options of one requirement
-_EXTRAS = re.compile(r"\[[^][/]*\]\Z")
-_NAMED = re.compile(r"[A-Za-z0-9._-]+(?:\[[^][]*\])?[ \t]*@[ \t]*")
+_INCLUDE = regex(r"(?:-r|-c|--requirement|--constraint)[ \t=]*(\S+)")
+_EDITABLE = regex(r"(?:-e|--editable)[ \t=]*(.+)")
+_COMMENT = regex(r"(?:^|[ \t])#.*")
+_TRAILING = regex(r"[ \t]+(?:;|--).*")  # a marker, or options of one requirement
+_EXTRAS = regex(r"\[[^][/]*\]\Z")
+_NAMED = regex(r"[A-Za-z0-9._-]+(?:\[[^][]*\])?[ \t]*@[ \t]*")
 
 
 # In requirements/, by the use of cookiecutter-django and others: what runs, not what tests it.
 _FOLDER = "requirements"
 _BY_NAME = ("requirements", "base", "main", "default", "common", "prod", "production")
-_BESIDE = re.compile(r"requirements[-_.].+\.txt\Z")
+_BESIDE = regex(r"requirements[-_.].+\.txt\Z")
 
 
 class Local(Record):

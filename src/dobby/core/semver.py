@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dobby.core.lazy import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
@@ -11,9 +13,7 @@ if TYPE_CHECKING:
     Version = tuple[int, int, int]
     Span = tuple[Version, Optional[Version]]  # from this one on, up to and without that one
 
-_PART = re.compile(
-    r"(\^|~|>=|<=|>|<|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:[-+][\w.+-]*)?"
-)
+_PART = regex(r"(\^|~|>=|<=|>|<|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:[-+][\w.+-]*)?")
 
 
 def spans(text: str) -> Optional[list[Span]]:

@@ -6,7 +6,7 @@ continues the sentence "<file>: <key> …".
 
 from __future__ import annotations
 
-import re
+from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhdw])")
-_PLAIN = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(?:([KMGTkmgt])(?:i?B)?)?\Z")
+_PART = regex(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhdw])")
+_PLAIN = regex(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")
+_SIZE = regex(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(?:([KMGTkmgt])(?:i?B)?)?\Z")
 _LEAST_BYTES, _MOST_BYTES = 1 << 20, 1 << 50
 _MOST_S = 100 * 365 * 86400.0
 DURATION = 'must be a duration such as "90s", "1h30m" or "14d"'

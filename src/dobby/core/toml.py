@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import re
 
+from dobby.core.lazy import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_BLANK = re.compile(r"[ \t]*")
-_BLANK_LINES = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)")
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_BASIC = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
-_LITERAL = re.compile(r"'([^'\n]*)'")
+_BLANK = regex(r"[ \t]*")
+_BLANK_LINES = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
+_LINE_END = regex(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)")
+_BARE = regex(r"[A-Za-z0-9_-]+")
+_BASIC = regex(r'"((?:[^"\\\n]|\\.)*)"')
+_LITERAL = regex(r"'([^'\n]*)'")
 # Up to two quotes may stand before the three that close.
-_LONG_BASIC = re.compile(r'"""(?:\r?\n)?((?:[^"\\]|\\.|"(?!""))*"{0,2})"""', re.S)
-_LONG_LITERAL = re.compile(r"'''(?:\r?\n)?((?:[^']|'(?!''))*'{0,2})'''", re.S)
-_PLAIN = re.compile(r"[A-Za-z0-9+._:-]+(?: [0-9][0-9:.Z+-]*)?")
-_ESCAPE = re.compile(r"\\(?:[ \t]*\r?\n[ \t\r\n]*|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.S)
+_LONG_BASIC = regex(r'"""(?:\r?\n)?((?:[^"\\]|\\.|"(?!""))*"{0,2})"""', re.S)
+_LONG_LITERAL = regex(r"'''(?:\r?\n)?((?:[^']|'(?!''))*'{0,2})'''", re.S)
+_PLAIN = regex(r"[A-Za-z0-9+._:-]+(?: [0-9][0-9:.Z+-]*)?")
+_ESCAPE = regex(r"\\(?:[ \t]*\r?\n[ \t\r\n]*|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.S)
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\033", '"': '"', "\\": "\\"}
-_INTEGER = re.compile(r"[+-]?(?:0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)\Z")
-_FLOAT = re.compile(r"[+-]?(?:inf|nan|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9_]+)?)\Z")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:")
+_INTEGER = regex(r"[+-]?(?:0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)\Z")
+_FLOAT = regex(r"[+-]?(?:inf|nan|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9_]+)?)\Z")
+_DATE = regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:")
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -6,8 +6,7 @@ with dotted keys) is not touched: then the caller is told to edit the file by ha
 
 from __future__ import annotations
 
-import re
-
+from dobby.core.lazy import regex
 from dobby.core.toml import parse, sections
 
 TYPE_CHECKING = False
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
+_BARE = regex(r"[A-Za-z0-9_-]+\Z")
 
 
 def put_table(text: str, path: Sequence[str], values: Mapping[str, Any]) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 from dobby.core.errors import UsageError
+from dobby.core.lazy import regex
 from dobby.core.names import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SCP_LIKE = re.compile(r"(?:[^/@:]+@)?(\[[^]/]+\]|[^/:@]+):(?!:)")
+_SCHEME = regex(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCP_LIKE = regex(r"(?:[^/@:]+@)?(\[[^]/]+\]|[^/:@]+):(?!:)")
 _ORDINARY = ("https", "http", "ssh", "git", "file", "git+ssh", "ssh+git")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from dobby.core.lazy import regex
 from dobby.snapshot import modules, worktree
 from dobby.snapshot.checkout import open_module
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dobby.snapshot.take import Snapshot
     from dobby.snapshot.worktree import State
 
-_IGNORE = re.compile(rb"^\s*ignore\s*=", re.MULTILINE | re.IGNORECASE)
+_IGNORE = regex(rb"^\s*ignore\s*=", re.MULTILINE | re.IGNORECASE)
 
 
 def commits(

@@ -7,10 +7,10 @@ or shell exported: the user's own GIT_DIR is asked once, by `checkout.open_check
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 
 from dobby.core.errors import DobbyError
+from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ _ADDED_TO_ANY_REASON = (
     "Please make sure you have the correct access rights",
     "and the repository exists.",
 )
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USER_INFO = regex(r"(?<=://)[^/@\s]+@")
 
 
 class Place(Record):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.core.errors import UsageError
+from dobby.core.lazy import regex
 from dobby.core.names import shown
 from dobby.core.record import Record
 from dobby.snapshot import git, store
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dobby.snapshot.checkout import Checkout
 
 # git-check-ref-format(1): with one of these it is an expression such as HEAD~2, not a name.
-_NO_REF_NAME = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|(^|/)\.|\.lock(/|$)|^@$")
-_FULL_ID = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_NO_REF_NAME = regex(r"[ ~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|(^|/)\.|\.lock(/|$)|^@$")
+_FULL_ID = regex(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _UNKNOWN_OPTION = 129
 # Nothing of the user's is written: no FETCH_HEAD, no tracking branch (an empty refmap), no tag.
 _FETCH = (

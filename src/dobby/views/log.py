@@ -10,18 +10,18 @@ from __future__ import annotations
 import codecs
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+from dobby.core.lazy import regex
+
+_CONTROL = regex(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # A sequence longer than these bounds is not believed, and its text is shown.
-_SEQUENCE = re.compile(
+_SEQUENCE = regex(
     r"(?P<colour>\x1b\[[0-9;:]{0,64}m)"
     r"|\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]"  # CSI: moves, erases, modes
     r"|\x1b[\]PX^_][^\x00-\x1f\x7f-\x9f]{0,4096}(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]{0,4}[0-OQ-WYZ\\`-~]"  # what is left: resets, character sets
     r"|(?P<alone>[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f])"
 )
-_BEGUN = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}|[\]PX^_][^\x00-\x1f\x7f-\x9f]{0,4096}\x1b?|[ -/]{0,4})\Z"
-)
+_BEGUN = regex(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}|[\]PX^_][^\x00-\x1f\x7f-\x9f]{0,4096}\x1b?|[ -/]{0,4})\Z")
 _MOST_HELD = 4100  # no more characters than these can match _BEGUN
 _RESET = b"\x1b[0m"
 

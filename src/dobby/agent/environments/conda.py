@@ -10,6 +10,7 @@ import posixpath
 import re
 
 from dobby.core import recipe
+from dobby.core.lazy import regex
 from dobby.core.plan import NOT_DECLARED, PREFERRED, Layer, Plan, PlanError, key_text
 
 TYPE_CHECKING = False
@@ -36,8 +37,8 @@ _QUIET = (
     ("PIP_NO_INPUT", "1"),
 )
 # Lines of its `pip:` section: files to read, and what lies in the checkout.
-_INCLUDED = re.compile(r"^\s*-\s+['\"]?(?:-r|-c|--requirement|--constraint)[ =]+([^\s'\"#]+)", re.M)
-_LOCAL = re.compile(r"^\s*-\s+['\"]?(-e\s+|--editable[ =])?(\.{1,2}(?:/[^\s'\"#]*)?|file:\S+)", re.M)
+_INCLUDED = regex(r"^\s*-\s+['\"]?(?:-r|-c|--requirement|--constraint)[ =]+([^\s'\"#]+)", re.M)
+_LOCAL = regex(r"^\s*-\s+['\"]?(-e\s+|--editable[ =])?(\.{1,2}(?:/[^\s'\"#]*)?|file:\S+)", re.M)
 
 
 def detect(tree: Tree) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from dobby.core import venv
+from dobby.core.lazy import regex
 from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, key_text
 
 TYPE_CHECKING = False
@@ -16,7 +15,7 @@ NEEDS = ("pipenv", "python3")
 HINTS: tuple[tuple[str, str], ...] = ()
 
 _LOCK = "Pipfile.lock"
-_PATH = re.compile(r'"(?:path|file)": "(?!\w+://)')
+_PATH = regex(r'"(?:path|file)": "(?!\w+://)')
 
 
 def detect(tree: Tree) -> int:

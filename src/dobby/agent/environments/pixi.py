@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from dobby.core.lazy import regex
 from dobby.core.plan import LOCKED, NOT_DECLARED, PREFERRED, Layer, Plan, PlanError, key_text
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ HINTS = (
 )
 
 _LOCK = "pixi.lock"
-_TABLE = re.compile(r"^\s*\[tool\.pixi\.", re.M)
+_TABLE = regex(r"^\s*\[tool\.pixi\.", re.M)
 
 
 def detect(tree: Tree) -> int:

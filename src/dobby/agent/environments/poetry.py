@@ -7,6 +7,7 @@ import posixpath
 import re
 
 from dobby.core import pyproject, venv
+from dobby.core.lazy import regex
 from dobby.core.plan import LOCKED, NOT_DECLARED, Layer, key_text
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ NEEDS = ("poetry", "python3")
 HINTS: tuple[tuple[str, str], ...] = ()
 
 _LOCK = "poetry.lock"
-_DIRECTORY = re.compile(r'^type = "directory"\nurl = "([^"]+)"', re.M)
+_DIRECTORY = regex(r'^type = "directory"\nurl = "([^"]+)"', re.M)
 # An active VIRTUAL_ENV is where Poetry installs, whatever the project's poetry.toml says.
 _VARIABLES = (
     ("POETRY_VIRTUALENVS_CREATE", "true"),

@@ -6,6 +6,7 @@ import posixpath
 import re
 
 from dobby.core import pyproject, recipe, venv
+from dobby.core.lazy import regex
 from dobby.core.plan import LOCKED, NOT_DECLARED, PREFERRED, Layer, PlanError, key_text
 
 TYPE_CHECKING = False
@@ -26,7 +27,7 @@ HINTS = (
 
 _LOCK = "uv.lock"
 # A package of the lock that lies in the checkout, as uv writes it.
-_SOURCE = re.compile(
+_SOURCE = regex(
     r'^name = "([^"]+)"\n(?:version = .*\n)?source = \{ (editable|directory|virtual) = "([^"]*)"', re.M
 )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.agent import admission, config_file
 from dobby.agent.sender import load
 from dobby.core import notices
 from dobby.core.errors import DobbyError, NotFound, UsageError
 from dobby.core.host_settings import SECRET_KEYS, channel_table, parse_channel
+from dobby.core.lazy import regex
 from dobby.core.names import shown
 from dobby.core.settings import did_you_mean
 from dobby.core.toml_edit import drop_table, put_table
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dobby.agent.main import Call
     from dobby.core.host_settings import Channel
 
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
+_PASSWORD = regex(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 
 
 def run(call: Call) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import signal
 import time
 
@@ -25,6 +24,7 @@ from dobby.agent import (
 from dobby.agent.sizes import size_of
 from dobby.core import layout
 from dobby.core.errors import Busy, DobbyError
+from dobby.core.lazy import regex
 from dobby.core.sizes import size_text
 
 TYPE_CHECKING = False
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 LEAVING_S = 15.0  # a steward's last words may take some seconds
 _STEP_S = 0.02
 _MOST_NAMED = 5
-_ITEMS = re.compile(r"(config\.toml(\.lock)?|watch|house|index|slots\..+|steward\..+\.(lock|err))\Z")
-_AGENT = re.compile(r"[0-9a-f]{64}(\..+)?\Z")
+_ITEMS = regex(r"(config\.toml(\.lock)?|watch|house|index|slots\..+|steward\..+\.(lock|err))\Z")
+_AGENT = regex(r"[0-9a-f]{64}(\..+)?\Z")
 
 
 def run(call: Call) -> dict[str, Any]:
