@@ -34,6 +34,8 @@ def take(data: bytes, *, is_cut: bool, secrets: Iterable[str] = ()) -> Excerpt:
     masked = mask(data, secrets)
     if is_cut:
         masked = _without_half_line(masked)
+    if not masked.strip():  # nothing was said: no expression need be compiled for it
+        return Excerpt()
     lines = [_line(raw) for raw in masked.rstrip().split(b"\n")]
     tail = tuple(lines[-LINES:]) if any(lines) else ()
     return Excerpt(tail=tail, error_line=find_error(lines).strip())

@@ -20,6 +20,8 @@ _BAD = regex(
 
 def harmless(text: str) -> str:
     """`text` with its lines and tabs, without sequences; each other control becomes U+FFFD."""
+    if text.isprintable():  # most are: then there is nothing to look for
+        return text
     return _BAD.sub("�", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
 
 
