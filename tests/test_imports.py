@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -140,6 +141,17 @@ def test_what_is_shipped_imports_nothing_slow(file: Path) -> None:
     sends = file.parent.name == "channels"
     slow = [i for i in imports_of(file) if i.name.split(".")[0] in SLOW and not i.for_types]
     assert [i for i in slow if i.at_top or not sends] == []
+
+
+def test_a_launch_imports_nothing_that_few_of_them_need() -> None:
+    """By whatever way: every launch pays for it, and every run holds it in memory."""
+    look = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import dobby.agent.main, dobby.agent.verbs.launch, "
+        "dobby.agent.supervisor; print(*sorted(set(sys.modules) & set(sys.argv[2:])))"
+    )
+    rare = {*SLOW, "socket", "selectors", "shutil", "ctypes", "hashlib", "traceback", "tomllib"} - {"enum"}
+    argv = [sys.executable, "-I", "-S", "-c", look, str(SOURCE), *sorted(rare)]
+    assert subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split() == []
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=module_of, indirect=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 
 from dobby.agent import callers, processes
 from dobby.core.errors import UsageError
@@ -66,6 +65,8 @@ def for_steps(env: Mapping[str, str], charge: Charge) -> dict[str, str]:
 
 
 def _answers(path: str) -> bool:
+    import socket  # takes 4 ms, and few launches bring an agent along
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(5)
         try:
