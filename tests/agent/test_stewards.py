@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.stewards import end as end_steward
 from tests.wait import until
 
 from dobby.agent import clock, locks, outbox, stewards
+from dobby.agent.tracked import TOGETHER_S, Tracked
 from dobby.core import layout
 
 if TYPE_CHECKING:
@@ -148,3 +150,15 @@ def stewards_of(home: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_what_is_written_together_is_taken_in_by_one_look(run: layout.Run) -> None:
+    one = Tracked(run, -1)
+    one.changed()
+    assert one.look_at == 0.0  # it has not been seen at all: at once
+    one.look_at, before = None, time.monotonic()
+    one.changed()
+    due = one.look_at
+    one.changed()
+    assert due is not None
+    assert before < due == one.look_at < time.monotonic() + TOGETHER_S

@@ -147,7 +147,7 @@ class Steward:
             elif tracked is not None and event.name == "lock":
                 tracked.doubt()
             elif tracked is not None and event.name != "notices.jsonl":
-                tracked.look_at = 0.0
+                tracked.changed()
 
     def _look_soon(self, run: layout.Run) -> None:
         if run in self._runs:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ORPHAN_S = 1.0  # between looks at a run that nobody carries: the end of its processes wakes nobody
 UNBORN_S = 60.0  # the same where no command was started: its caller may yet ask again
+TOGETHER_S = 0.05
 _DOUBT_S = (0.05, 0.3, 2.0)  # after the close of its lock: the kernel tells of that before it frees it
 
 
@@ -40,6 +41,11 @@ class Tracked:
         now = time.monotonic()
         self._doubts = [now + rest for rest in _DOUBT_S]
         self.look_at = now
+
+    def changed(self) -> None:
+        """Something was written: what comes at once with it is taken in by the same look."""
+        soon = time.monotonic() + TOGETHER_S
+        self.look_at = soon if self.look_at is None else min(self.look_at, soon)
 
     def update(self, stored: Stored, settings: HostSettings) -> bool:
         """Take in what the run's directory says; whether all is over: final, and all is told."""
