@@ -29,7 +29,7 @@ stream, first = open(0, "rb", closefd=False), None
 def altered(folder):
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(".py"):
+            if entry.name.endswith(".py") or entry.name.startswith("modules."):
                 if entry.stat().st_mtime != MADE_AT:
                     return True
             elif entry.name != "__pycache__" and entry.is_dir() and altered(entry.path):
@@ -43,6 +43,8 @@ if marker != "supervise" and altered(here):
     exec(f.read(int(f.readline())))
 else:
     sys.path.insert(0, here)
+    from dobby.agent import bundle
+    bundle.use(here)
     from dobby.agent.main import main
     main(home, marker, stream)
 """

@@ -81,7 +81,10 @@ def test_what_does_not_arrive_whole_is_refused(
 
 @pytest.mark.parametrize(
     "damage",
-    ["altered", "empty", "no main", "no module", "not python", "interpreter gone", "altered unseen"],
+    [
+        *("altered", "empty", "no main", "no module", "not python", "interpreter gone", "altered unseen"),
+        *("bundle cut", "bundle wrong"),
+    ],
 )
 def test_a_damaged_agent_is_sent_again(client: Client, bare: Host, damage: str) -> None:
     finished(client, bare, "true")
@@ -89,7 +92,11 @@ def test_a_damaged_agent_is_sent_again(client: Client, bare: Host, damage: str) 
     names = {"altered": "core/names.py", "empty": "agent/main.py", "no module": "agent/wire.py"}
     path = f"{agent}/dobby/{names.get(damage, 'agent/main.py')}"
     before = _contents(agent)
-    if damage == "no main":
+    if damage in ("no module", "altered unseen"):  # else that would not be noticed, and do no harm
+        os.unlink(_bundle(agent))
+    if damage.startswith("bundle"):
+        _damage(_bundle(agent), damage)
+    elif damage == "no main":
         os.unlink(f"{agent}/main.py")
     elif damage == "interpreter gone":
         Path(f"{agent}/python").write_text("/nowhere/python3\n")
@@ -109,12 +116,56 @@ def test_a_damaged_agent_is_sent_again(client: Client, bare: Host, damage: str) 
     assert _contents(agent) == before
 
 
+IMPORTS = """
+import os, shutil, sys
+top = sys.argv[1]
+sys.path.insert(0, top)
+from dobby.agent import bundle
+bundle.use(top)
+from dobby.agent import main
+path = f"{top}/modules.{sys.implementation.cache_tag}"
+shutil.copy2(path, path + ".new")
+os.replace(path + ".new", path)
+from dobby.agent.verbs import launch
+print(*(type(module.__spec__.loader).__name__ for module in (main, launch)))
+print(main.__file__ == f"{top}/dobby/agent/main.py", launch.__package__, main.run_verb.__code__.co_filename)
+"""
+
+
+def test_modules_come_from_one_file_as_long_as_it_is_the_same(client: Client, bare: Host) -> None:
+    """A living supervisor's is replaced where an agent is sent again: offsets may then be others."""
+    finished(client, bare, "true")
+    (agent,) = agents(bare)
+    with open(f"{agent}/python") as note:
+        python = note.read().strip()
+    said = subprocess.run([python, "-c", IMPORTS, agent], check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines() == [
+        "Finder SourceFileLoader",
+        f"True dobby.agent.verbs {agent}/dobby/agent/main.py",
+    ]
+
+
+def _bundle(agent: str) -> str:
+    (found,) = (name for name in os.listdir(agent) if name.startswith("modules."))
+    return f"{agent}/{found}"
+
+
+def _damage(bundle: str, damage: str) -> None:
+    """Its date stays, as after a fault of the disk."""
+    data, before = Path(bundle).read_bytes(), os.stat(bundle)
+    half = len(data) // 2
+    Path(bundle).write_bytes(
+        data[:half] if damage == "bundle cut" else data[:half] + bytes(len(data) - half)
+    )
+    os.utime(bundle, (before.st_mtime, before.st_mtime))
+
+
 def _contents(agent: str) -> dict[str, str]:
     """Every source file, and the interpreter's note."""
     found = {}
     for base, _, files in os.walk(agent):
         for name in files:
-            if not name.endswith(".pyc"):
+            if not name.endswith(".pyc") and not name.startswith("modules."):
                 found[f"{base}/{name}"] = Path(base, name).read_text()
     return found
 
