@@ -21,7 +21,8 @@ MADE_AT = 946684800  # 2000-01-01: what the loader gives to every file
 # An installed file that is not as the loader left it (by its time) has been altered: then the
 # caller sends the agent again, as where there is none. A supervisor is its own caller.
 _MAIN = """\
-import os, sys
+import gc, os, sys
+gc.disable()  # until all is imported: nothing of that is garbage
 here = os.path.dirname(os.path.abspath(__file__))
 home, marker = sys.argv[1:3]
 stream, first = open(0, "rb", closefd=False), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -72,6 +73,8 @@ def run_verb(home: str, data: bytes, wire: Wire, umask: int) -> Any:
     except (ValueError, KeyError):
         raise cut() from None
     module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
+    gc.freeze()  # what was imported stays, so no collection need look at it, nor touch its memory
+    gc.enable()
     call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask)
     if name not in _CARRIERS and not outbox.is_empty(call.home):
         from dobby.agent import stewards
