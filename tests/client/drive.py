@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -48,6 +49,8 @@ def doctor(host: Host, module: str, text: str) -> None:
         with open(path, "a") as file:
             file.write(f"\n{text}")
         os.utime(path, (made, made))
+        for bundle in glob.glob(f"{agent}/modules.*"):  # then the modules themselves are read
+            os.unlink(bundle)
 
 
 def remove_agents(host: Host) -> None:
