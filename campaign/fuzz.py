@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, seed, settings
 from tests.fuzz.properties import JSON, PROPERTIES
 from tests.fuzz.state_files import Home, damages
+from tests.fuzz.words import REVISIONS, Place
 
 from campaign.frame import Experiment
 
@@ -27,7 +28,9 @@ def _inputs(_: Lab, tally: Tally) -> None:
     with Home() as home:
         of_files = tally.wanted * DAMAGED // 100
         _try(tally, "state files", damages(JSON), home.check, of_files)
-    each = (tally.wanted - of_files) // len(PROPERTIES) + 1
+    each = (tally.wanted - of_files) // (len(PROPERTIES) + 1) + 1
+    with Place() as place:
+        _try(tally, "revisions", REVISIONS, place.check, each)
     for name, one in PROPERTIES.items():
         _try(tally, name, one.inputs, one.check, each)
 

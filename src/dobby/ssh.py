@@ -41,8 +41,10 @@ _REFUSED = ("Permission denied", "Too many authentication failures", "Host key v
 
 def check_destination(host: str) -> str:
     """`host` when ssh may be given it. Raises UsageError before any connection."""
-    bad = not host or host.startswith("-") or any(c.isspace() or not c.isprintable() for c in host)
-    if bad or not host.isascii() or any(c in host for c in "'\"`$;&|<>()\\") or "@-" in host:
+    words = host.removeprefix("ssh://").split("@")  # the name of somebody, and of a machine
+    bad = not words[-1] or any(word.startswith(("-", "/", ":")) for word in words)
+    bad = bad or any(c.isspace() or not c.isprintable() for c in host)
+    if bad or not host.isascii() or any(c in host for c in "'\"`$;&|<>(){}\\"):
         raise UsageError(
             f"host {shown(host)} is no ssh destination", "give an alias, user@host or ssh://user@host:port"
         )

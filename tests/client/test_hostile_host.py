@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.client.drive import finished
+from tests.client.liar import Agent, Liar
 from tests.conftest import Host
 
 from dobby import Client
@@ -21,7 +22,6 @@ from dobby.core.errors import DobbyError
 from dobby.transport import Session
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from tests.gitrepo import Repo
@@ -76,33 +76,6 @@ def test_it_gets_no_file_by_its_path(repo: Repo, sender: Sender, tmp_path: Path)
 
 
 # --- what it answers ------------------------------------------------------------------------
-
-
-class Liar:
-    """A transport to a host that says `text`, with MARK where the session's marker stands."""
-
-    patience_s = 5.0
-
-    def __init__(self, text: bytes, host: str = "liar") -> None:
-        self._text, self.host = text, host
-
-    def start(self, errors: int) -> subprocess.Popen[bytes]:
-        import subprocess
-
-        script = 'read -r x y v a m; sed "s/MARK/$m/g" "$0"; exec cat >/dev/null'
-        with open(f"{os.environ['HOME']}/{self.host}", "wb") as file:
-            file.write(self._text)
-        return subprocess.Popen(
-            ["sh", "-c", script, file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
-
-    def abandon(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-
-
-class Agent:
-    digest = "0" * 64
-
 
 DEEP = b"[" * 100_000
 GARBAGE = {

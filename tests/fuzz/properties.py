@@ -11,12 +11,14 @@ import re
 import shlex
 import subprocess
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import tomllib
 from hypothesis import strategies as some
 from tests.core import told
 from tests.core.examples import REQUEST
+from tests.fuzz import words
+from tests.fuzz.words import Property
 
 from dobby.agent.channels import slack
 from dobby.config.layers import resolve
@@ -25,15 +27,6 @@ from dobby.core import request as rq
 from dobby.core.errors import UsageError
 from dobby.core.host_settings import parse_host_settings
 from dobby.views.log import Sanitizer, clean_cell, clean_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class Property(NamedTuple):
-    inputs: some.SearchStrategy[Any]
-    check: Callable[[Any], None]
-
 
 KEY = some.text(max_size=5)
 JSON: some.SearchStrategy[Any] = some.recursive(
@@ -252,4 +245,5 @@ PROPERTIES = {
     "cells": Property(WORDS, a_terminal_obeys_no_text),
     "notices": Property(WORDS, a_notice_is_inert),
     "secrets": Property(SECRETS, a_secret_is_masked),
+    **words.properties(JSON | WORDS),
 }

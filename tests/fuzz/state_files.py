@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,11 +15,14 @@ from tests.crash import acts
 from dobby.agent.main import Call
 from dobby.agent.verbs import list as listing
 from dobby.agent.wire import Wire
+from dobby.core.errors import DobbyError
 from dobby.views import table
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+OF_JOB = ("../../holder", "../../accepting")
+IDENTITY = "../../../../identity.json"
 FILES = (
     "request.json",
     "events.jsonl",
@@ -27,6 +31,8 @@ FILES = (
     "stop.json",
     "notices.jsonl",
     "excerpt.json",
+    *OF_JOB,
+    IDENTITY,
 )
 
 
@@ -34,7 +40,8 @@ class Home:
     """`with Home() as home`: made once, damaged and mended for each try."""
 
     def __enter__(self) -> Home:
-        self._top = tempfile.mkdtemp(prefix="damaged-")
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self._top = tempfile.mkdtemp(prefix="damaged-", dir=memory)
         self.path = f"{self._top}/home"
         with acts.on_this_boot(acts.BOOT):
             acts.Life().prepare(self.path)
@@ -42,18 +49,19 @@ class Home:
                 act(self.path)
             acts.tell(self.path)
         self._whole = f"{self._top}/whole"
-        shutil.copytree(acts.run_of(self.path).root, self._whole)
+        shutil.copytree(f"{self.path}/projects", self._whole)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         shutil.rmtree(self._top)
 
     def check(self, damage: tuple[str, bool, Damage]) -> None:
-        """All is listed and shown, or named as unreadable; nothing else is raised."""
+        """All is listed and shown, or named as unreadable, and what is the job's own keeps no run from
+        being accepted; nothing else is raised."""
         name, is_final, change = damage
         run = acts.run_of(self.path)
-        shutil.rmtree(run.root)
-        shutil.copytree(self._whole, run.root)
+        shutil.rmtree(f"{self.path}/projects")
+        shutil.copytree(self._whole, f"{self.path}/projects")
         with acts.on_this_boot(acts.NEXT_BOOT):
             if is_final:
                 acts.settle(self.path)
@@ -78,6 +86,12 @@ class Home:
                 assert acts.THIS in listed or answer["unreadable"]
                 table.of_runs(answer["runs"]).plain()
                 table.of_history(answer["runs"]).plain()
+            if name in OF_JOB:
+                acts.launch_run(self.path, acts.LATER)
+                assert os.path.isdir(acts.run_of(self.path, acts.LATER).root)
+            elif name == IDENTITY:
+                with contextlib.suppress(DobbyError):  # another repository, or "unreadable"
+                    acts.launch_run(self.path, acts.LATER)
 
 
 class Damage:
@@ -103,7 +117,10 @@ class Damage:
         """One value of one line is another one."""
         lines = data.splitlines(keepends=True) or [b"{}\n"]
         number = min(int(self.at * len(lines)), len(lines) - 1)
-        content = json.loads(lines[number])
+        try:
+            content = json.loads(lines[number])
+        except ValueError:  # a file that holds a word, or a number
+            return json.dumps(self.value).encode()
         spots = list(_spots(content))
         if not spots:
             lines[number] = json.dumps(self.value).encode() + b"\n"

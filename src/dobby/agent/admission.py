@@ -66,7 +66,10 @@ def _read_identity(project: layout.Project) -> Optional[dict[str, list[str]]]:
         return None
     try:
         content = json.loads(data)
-        return {"roots": list(content["roots"]), "origins": list(content["origins"])}
+        known = {"roots": list(content["roots"]), "origins": list(content["origins"])}
+        if not all(isinstance(word, str) for words in known.values() for word in words):
+            raise ValueError
+        return known
     except (ValueError, KeyError, TypeError):
         raise DobbyError(
             f"unreadable: {project.identity}", "remove it: the next run of the project writes it anew"

@@ -20,6 +20,7 @@ from dobby.core import events as ev
 from dobby.core import layout
 from dobby.core import status as st
 from dobby.core.errors import DobbyError
+from dobby.core.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,8 +127,10 @@ def _keep_outputs(stored: Stored) -> None:
 
 
 def read_holder(job: layout.Job) -> str:
-    """The id of the run that took the label's lock last, "" when none ever did."""
-    return (durable.read(job.holder) or b"").decode("ascii", "replace").strip()
+    """The id of the run that took the label's lock last, "" when none ever did, or the file is
+    damaged: the lock itself says whether anything lives."""
+    named = (durable.read(job.holder) or b"").decode("ascii", "replace").strip()
+    return named if is_name(named) else ""
 
 
 def is_over(job: layout.Job, but: str = "") -> bool:

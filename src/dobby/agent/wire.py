@@ -23,11 +23,9 @@ class Wire:
 
     def read_frame(self) -> bytes:
         """The next frame, whole. Raises DobbyError when the connection was cut before its end."""
-        line = self._source.readline()
-        if not line.strip().isdigit():
-            raise cut()
-        data = self._source.read(int(line))
-        if len(data) != int(line):
+        length = protocol.parse_length(self._source.readline(protocol.MOST_LINE))
+        data = self._source.read(length) if length is not None else b""
+        if len(data) != length:
             raise cut()
         return data
 

@@ -88,6 +88,15 @@ def frame(data: bytes) -> bytes:
     return b"%d\n%b" % (len(data), data)
 
 
+def parse_length(line: bytes) -> int | None:
+    """The length that begins a frame; None for what begins none, and for more than fits in memory."""
+    digits = line.strip()
+    if not digits.isdigit() or len(digits) > len(str(MOST_REPLY)):
+        return None
+    length = int(digits)
+    return length if length <= MOST_REPLY else None
+
+
 def dump_call(verb: str, args: dict[str, Any], attached: bytes = b"") -> bytes:
     return json.dumps({"verb": verb, "args": args}).encode() + b"\n" + attached
 
