@@ -202,7 +202,10 @@ class Checkout:
                     left.take(clash)
             paths = {trees.join(self.rel, rel): at for rel, at in cleared.changed.items() if at}
             back = {p: at for p, at in paths.items() if kept.holds(p) and not tracked.clashes(p)}
-        self._tree.write(self.wanted.commit, everything=cleared.attributes)
+        if cleared.changed or cleared.attributes:
+            self._tree.write(self.wanted.commit, everything=cleared.attributes)
+        else:
+            self._tree.move(head, self.wanted.commit)
         self._remove_empty_parents(cleared.changed)
         for path, at in back.items():
             trees.move(

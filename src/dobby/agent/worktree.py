@@ -127,6 +127,13 @@ class Worktree:
         if answer[0]:
             raise Broken("its commit cannot be read")
 
+    def move(self, head: str, commit: str) -> None:
+        """As `write`, where index and files are exactly those of `head`: git looks only at what
+        differs between the two. Raises StepFailed."""
+        (answer,) = self._at_once([("read-tree", "-m", "-u", head, commit)])
+        if answer[0]:
+            self.write(commit)
+
     def write(self, commit: str, everything: bool = False) -> None:
         """Make index and tracked files those of `commit`; a file in the way is overwritten.
         `everything`: also what the index says is right already. Raises StepFailed."""
