@@ -73,8 +73,7 @@ class Session:
     what it returns, if not None, is sent as frames (an ask's answer)."""
 
     def __init__(self, transport: Transport, agent: Agent) -> None:
-        self._transport = transport
-        self._agent = agent
+        self._transport, self._agent = transport, agent
         self._marker = os.urandom(12).hex()
         self._here = self._replied = False
         self._began = 0.0
@@ -86,6 +85,11 @@ class Session:
     def begin(self) -> None:
         """Start the agent before the call is known: it gets ready meanwhile. Raises Unreachable."""
         self._begun = self._start(anew=False)
+
+    def foretell(self, ahead: bytes) -> None:
+        """Say, after `begin`, what the call is likely to be for (`protocol.dump_ahead`)."""
+        if self._begun is not None:
+            self._begun.told = self._send(self._begun.process, protocol.frame(ahead))
 
     def give_up(self) -> None:
         """End what `begin` started and no call has used."""
@@ -119,7 +123,7 @@ class Session:
         process = begun.process
         try:
             with _Watchdog(process, self._transport.patience_s) as watchdog:
-                self._send(process, first)
+                self._send(process, first if begun.told else protocol.frame(b"") + first)
                 result = self._converse(process, on_reply, watchdog)
             return self._failed(process, begun.errors, watchdog.barked) if result is None else result
         except protocol.Garbled as error:
@@ -223,10 +227,10 @@ class Session:
 
 
 class _Begun:
-    """A session that has started: its process, and the descriptor that gets its stderr."""
+    """A session: its process, the descriptor that gets its stderr, whether `foretell` was called."""
 
     def __init__(self, process: subprocess.Popen[bytes], errors: int) -> None:
-        self.process, self.errors = process, errors
+        self.process, self.errors, self.told = process, errors, False
 
 
 class _Crashed(Exception):

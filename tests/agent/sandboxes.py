@@ -160,7 +160,7 @@ class Lab:
         }
         return Request(**{**fields, **more})  # type: ignore[arg-type]
 
-    def run(self, at: str = "", **more: object) -> str:
+    def run(self, at: str = "", seen: bytes = b"", **more: object) -> str:
         """Send, pin, prepare. The note."""
         request = self.request(at, **more)
         env = dict(os.environ)
@@ -168,9 +168,9 @@ class Lab:
         if not os.path.isdir(self.cache) or not objects.has_commit(self.cache, request.commit, env, "job"):
             send(self.laptop, self.cache, [request.commit, *tags], self.object_format)
         objects.pin(self.cache, "job", request.commit)
-        return self.prepare(request)
+        return self.prepare(request, seen)
 
-    def prepare(self, request: Request) -> str:
+    def prepare(self, request: Request, seen: bytes = b"") -> str:
         run = self.job.run(request.run_id)
         os.makedirs(run.root)
         log = os.open(run.log, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
@@ -178,7 +178,7 @@ class Lab:
         steps.begin("sandbox")
         previous, self._previous = self._previous, request.run_id
         try:
-            return sandbox.prepare(run, request, previous, steps)
+            return sandbox.prepare(run, request, previous, steps, seen)
         finally:
             self.log = os.pread(log, 1 << 20, 0)
             os.close(log)

@@ -10,6 +10,7 @@ import pytest
 from tests.client import snapshots
 from tests.client.snapshots import take
 from tests.client.test_snapshot_revisions import Clone, taken_from
+from tests.counted import Counted
 
 from dobby import snapshot
 from dobby.core.errors import DobbyError
@@ -121,27 +122,6 @@ def test_files_of_a_snapshot(repo: Repo) -> None:
     assert of_demo == {"hello.py": b"print('hello from demo')\n"}
     with pytest.raises(DobbyError, match="newline"):
         take(repo, files=("a\nb",))
-
-
-class Counted:
-    """git, with each call written down: a program of that name in front of the real one."""
-
-    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._calls = tmp_path / "calls"
-        real = subprocess.run(["/bin/sh", "-c", "command -v git"], stdout=subprocess.PIPE, check=True)
-        program = tmp_path / "counted" / "git"
-        program.parent.mkdir()
-        program.write_text(
-            f'#!/bin/sh\necho "$*" >> {self._calls}\nexec {real.stdout.decode().strip()} "$@"\n'
-        )
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-    def since(self) -> list[str]:
-        """The calls since the last time."""
-        calls = self._calls.read_text().splitlines() if self._calls.exists() else []
-        self._calls.unlink(missing_ok=True)
-        return calls
 
 
 def test_few_processes(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ class Charge(Record):
     """A run to carry. `run_fd` holds the run's lock, `label_fd` the label's (None: wait for it);
     `values` are the forwarded ones, held in memory alone; `umask` is the account's.
     `agent_socket` is the caller's ssh agent ("" is none), there for as long as the process `launcher`
-    lives."""
+    lives. `seen` is what a glance at the sandbox has given."""
 
     run: layout.Run
     request: Request
@@ -29,3 +29,4 @@ class Charge(Record):
     umask: int
     agent_socket: str = ""
     launcher: int = 0
+    seen: bytes = b""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dobby.agent.left import Kept, Left
     from dobby.agent.lfs import Contents
     from dobby.agent.steps import Steps
+    from dobby.agent.worktree import Answers
 
     Tags = Sequence[tuple[str, str]]
 
@@ -50,7 +51,8 @@ class Checkout:
     and whose git directory lies at `git_rel`. `modules` are the paths, from `rel`, of the
     submodules that are checked out inside. `find_tags` gives those of the wanted tags that
     exist; it is asked only where it matters. `contents` fills in what is under Git LFS; it is
-    asked for with where the files and the git directory lie."""
+    asked for with where the files and the git directory lie. `told` is what git has just said of the
+    files."""
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Checkout:
         modules: frozenset[bytes] = frozenset(),
         find_tags: Callable[[], Tags] = lambda: (),
         contents: Optional[Callable[[bytes, bytes, bytes], Contents]] = None,
+        told: Optional[Answers] = None,
     ) -> None:
         self.rel = rel
         self.git_rel = git_rel
@@ -70,7 +73,7 @@ class Checkout:
         self._modules = modules
         self._find_tags = find_tags
         self.git_dir = trees.join(top, git_rel)
-        self._tree = Worktree(trees.join(top, rel), self.git_dir, steps)
+        self._tree = Worktree(trees.join(top, rel), self.git_dir, steps, told)
         self._contents = contents(top, rel, self.git_dir) if contents else None
 
     def make(self) -> None:

@@ -82,7 +82,7 @@ def _has_daemon() -> bool:
 
 
 def _script(home: str) -> str:
-    call = protocol.frame(protocol.dump_call("contact", {})).decode("ascii")
+    call = protocol.alone(protocol.dump_call("contact", {})).decode("ascii")
     return _SCRIPT % (_quoted(home), call)
 
 

@@ -28,6 +28,7 @@ NOTE = b"dobby"
 # that makes git read its config elsewhere …) and moves to left/.
 _OURS = (b"HEAD", b"config", b"index", b"packed-refs", b"refs", b"objects", b"modules", b"shallow", NOTE)
 _JOBS_MAY_STAY = (b"lfs", b"description", b"branches")
+_LITTER = (b".lock", b".dobby-new")
 _DIRS = (b"objects", b"objects/info", b"objects/pack", b"refs")
 _FILES = (b"HEAD", b"config", b"index", b"packed-refs", b"objects/info/alternates", b"shallow", NOTE)
 # Settings under which git would have written or compared files otherwise than we do.
@@ -142,9 +143,13 @@ def make(git_dir: bytes, wanted: Wanted) -> None:
     _cut(git_dir, wanted)
 
 
+def _shallow_of(wanted: Wanted) -> bytes:
+    return _bytes("".join(f"{id}\n" for id in wanted.shallow))
+
+
 def _cut(git_dir: bytes, wanted: Wanted) -> None:
     """Its `shallow` file is the cache's: alternates do not bring that along."""
-    path, text = git_dir + b"/shallow", _bytes("".join(f"{id}\n" for id in wanted.shallow))
+    path, text = git_dir + b"/shallow", _shallow_of(wanted)
     if read(path) == text:
         return
     if text:
@@ -163,14 +168,14 @@ def restore(git_dir: bytes, rel: bytes, wanted: Wanted, left: Left) -> bool:
     times in the index prove nothing. Raises Broken."""
     _check_kinds(git_dir)
     suspect = False
-    for name in os.listdir(git_dir):
-        if name.endswith((b".lock", b".dobby-new")):
+    for name in _strangers(git_dir):
+        if name.endswith(_LITTER):
             trees.remove_tree(os.fsdecode(git_dir + b"/" + name))  # the label is ours: no holder lives
-        elif name not in _OURS and name not in _JOBS_MAY_STAY and not name.startswith(b"sharedindex."):
-            attributes = git_dir + b"/info/attributes"
-            suspect = suspect or name in (b"config.worktree", b"commondir")
-            suspect = suspect or (name == b"info" and trees.lstat(attributes) is not None)
-            left.take(rel + b"/" + name, quiet=True)
+            continue
+        attributes = git_dir + b"/info/attributes"
+        suspect = suspect or name in (b"config.worktree", b"commondir")
+        suspect = suspect or (name == b"info" and trees.lstat(attributes) is not None)
+        left.take(rel + b"/" + name, quiet=True)
     config = read(git_dir + b"/config")
     if config != config_of(wanted):
         suspect = suspect or any(word in config.lower() for word in _TELLING)
@@ -179,6 +184,30 @@ def restore(git_dir: bytes, rel: bytes, wanted: Wanted, left: Left) -> bool:
         write(git_dir + b"/objects/info/alternates", alternates_of(wanted))
     _cut(git_dir, wanted)
     return suspect
+
+
+def is_as_left(git_dir: bytes, wanted: Wanted) -> bool:
+    """Whether `restore` would find nothing to put right."""
+    try:
+        _check_kinds(git_dir)
+    except Broken:
+        return False
+    return (
+        not _strangers(git_dir)
+        and read(git_dir + b"/config") == config_of(wanted)
+        and read(git_dir + b"/objects/info/alternates") == alternates_of(wanted)
+        and read(git_dir + b"/shallow") == _shallow_of(wanted)
+    )
+
+
+def _strangers(git_dir: bytes) -> list[bytes]:
+    """The names in it that are a job's."""
+    return [
+        name
+        for name in os.listdir(git_dir)
+        if name.endswith(_LITTER)
+        or (name not in _OURS and name not in _JOBS_MAY_STAY and not name.startswith(b"sharedindex."))
+    ]
 
 
 def _check_kinds(git_dir: bytes) -> None:

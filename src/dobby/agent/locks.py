@@ -64,18 +64,33 @@ def _share(fd: int) -> bool:
 
 
 def is_held(path: str) -> bool:
-    """Whether a living process holds the lock; False when there is no such file.
-
-    Opened to read: who watches the file for its holder's end (watch.py) is woken by the close
-    of a writer, and must not be woken by those who only look."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except (FileNotFoundError, NotADirectoryError):
+    """Whether a living process holds the lock; False when there is no such file."""
+    fd = _open_to_look(path)
+    if fd is None:
         return False
     try:
         return not _share(fd)
     finally:
         os.close(fd)
+
+
+def look(path: str) -> Optional[int]:
+    """A descriptor that keeps everybody from taking the lock while we only look; None where it is held,
+    or there is no such file. Whoever wants it waits for us, and nobody takes us for a holder."""
+    fd = _open_to_look(path)
+    if fd is None or _share(fd):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _open_to_look(path: str) -> Optional[int]:
+    """To read: who watches the file for its holder's end (watch.py) is woken by the close of a writer,
+    and must not be woken by those who only look."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def release(fd: int) -> None:

@@ -17,7 +17,9 @@ from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, Optional
+
+    from dobby.agent.glance import Glance
 
 
 # Verbs that are no contact, at which a steward would be started: what they start lives on, or is to go.
@@ -26,13 +28,15 @@ _CARRIERS = ("supervise", "steward", "purge")
 
 class Call(Record):
     """What a verb is given: dobby's directory, its arguments, bytes sent along, the wire, and the
-    account's umask, which is the jobs'; dobby's own is 077."""
+    account's umask, which is the jobs'; dobby's own is 077. `glance` is a launch's: what was begun
+    before the call had arrived."""
 
     home: str
     args: dict[str, Any]
     attached: bytes
     wire: Wire
     umask: int
+    glance: Optional[Glance] = None
 
 
 def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -> None:
@@ -45,8 +49,9 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
         _get_ready()
     try:
         try:
+            glance = _look_ahead(home, wire) if first is None else None
             data = wire.read_frame() if first is None else first
-            reply = (protocol.DONE, run_verb(home, data, wire, umask))
+            reply = (protocol.DONE, run_verb(home, data, wire, umask, glance))
         except DobbyError as error:
             reply = (protocol.FAIL, error.to_wire())
         except OSError as error:
@@ -66,7 +71,19 @@ def _get_ready() -> None:
     importlib.import_module("dobby.agent.supervisor")
 
 
-def run_verb(home: str, data: bytes, wire: Wire, umask: int) -> Any:
+def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
+    """Use the time until the call arrives, where the caller says what it will be about."""
+    ahead = wire.read_frame()
+    if not ahead:
+        return None
+    from dobby.agent import glance
+
+    begun = glance.begin(os.path.abspath(home), ahead)
+    _get_ready()  # beside git
+    return begun
+
+
+def run_verb(home: str, data: bytes, wire: Wire, umask: int, glance: Optional[Glance] = None) -> Any:
     """The verb's result, JSON values. Raises DobbyError."""
     try:
         name, args, attached = protocol.parse_call(data)
@@ -75,7 +92,9 @@ def run_verb(home: str, data: bytes, wire: Wire, umask: int) -> Any:
     module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
     gc.freeze()  # what was imported stays, so no collection need look at it, nor touch its memory
     gc.enable()
-    call = Call(home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask)
+    call = Call(
+        home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask, glance=glance
+    )
     if name not in _CARRIERS and not outbox.is_empty(call.home):
         from dobby.agent import stewards
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import lodged, module_fetch, objects, spare, trees
+from dobby.agent import glance, lodged, module_fetch, objects, spare, trees
 from dobby.agent.checkout import Checkout
 from dobby.agent.collecting import collect
 from dobby.agent.gitdir import Broken, Wanted
@@ -26,14 +26,22 @@ if TYPE_CHECKING:
     from dobby.agent.lfs import Contents
     from dobby.agent.steps import Steps
     from dobby.agent.submodules import Place
+    from dobby.agent.worktree import Answers
     from dobby.core import layout
     from dobby.core.request import Request
 
 __all__ = ["collect", "prepare", "remove_tree"]
 
 
-def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) -> str:
-    """Make the job's sandbox exactly `request.commit`, whatever is there now.
+def prepare(
+    run: layout.Run,
+    request: Request,
+    previous_run: str,
+    steps: Steps,
+    seen: bytes = b"",
+) -> str:
+    """Make the job's sandbox exactly `request.commit`, whatever is there now. `seen` is what a
+    glance at it has given.
 
     What `previous_run` (an id, or "") has left moves to its left/. The caller holds the
     label's lock. Returns what was done, for the log: "new", "unchanged", "moved 3 files to
@@ -44,8 +52,9 @@ def prepare(run: layout.Run, request: Request, previous_run: str, steps: Steps) 
             from dobby.agent import lfs_fetch
 
             whole = lfs_fetch.complete(run, whole, steps)
+        told = glance.answers(seen, run.job, previous_run) if seen else None
         lodged.park(run.job)
-        return _Sandbox(run, whole, previous_run, steps).prepare_exactly()
+        return _Sandbox(run, whole, previous_run, steps, told).prepare_exactly()
     except OSError as error:
         raise steps.fail(f"{os.fsdecode(error.filename or run.job.sandbox)}: {error.strerror}") from None
     except (DobbyError, ValueError) as error:
@@ -59,8 +68,16 @@ def make_spare(run: layout.Run, request: Request, steps: Steps, path: str) -> No
 
 
 class _Sandbox:
-    def __init__(self, run: layout.Run, request: Request, previous_run: str, steps: Steps) -> None:
+    def __init__(
+        self,
+        run: layout.Run,
+        request: Request,
+        previous_run: str,
+        steps: Steps,
+        told: Optional[Answers] = None,
+    ) -> None:
         self._run = run
+        self._told = told
         self._request = request
         self._steps = steps
         self._cache = run.job.of_project.cache
@@ -196,7 +213,8 @@ class _Sandbox:
         )
         paths = frozenset(place.path for place in self._places if place.parent is None)
         contents = self._contents_of("")
-        return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags, contents)
+        told, self._told = self._told, None
+        return Checkout(top, b"", b".git", wanted, self._steps, paths, self._find_tags, contents, told)
 
     def _module(self, top: bytes, place: Place) -> Checkout:
         cache = self._run.job.of_project.module_cache(place.module.name)

@@ -162,7 +162,7 @@ def exec_scoped(scope: list[str], home: str, call: bytes, fds: Iterable[Optional
     """Become `systemd-run … python main.py`, which serves `call` and inherits `fds`. What is secret
     goes by a file in memory on stdin, never by argv."""
     source = os.memfd_create("call")
-    durable.write_all(source, protocol.frame(call))
+    durable.write_all(source, protocol.alone(call))
     os.lseek(source, 0, os.SEEK_SET)
     os.dup2(source, 0)
     for fd in fds:

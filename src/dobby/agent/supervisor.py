@@ -161,7 +161,7 @@ def _what_failed(failed: StepFailed) -> str:
 def _prepare(charge: Charge, steps: Steps, host: dict[str, str], previous: str) -> wrapper.Command:
     run, request = charge.run, charge.request
     steps.begin("sandbox")
-    note = sandbox.prepare(run, request, previous, steps)
+    note = sandbox.prepare(run, request, previous, steps, charge.seen)
     readable.open_top(run.job.sandbox, run)
     steps.done(note)
     prepared = environment.prepare(run, request, steps, charge.settings.variables, charge.values)

@@ -12,8 +12,11 @@ from dobby.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Optional
 
     from dobby.agent.steps import Steps
+
+    Answers = list[tuple[int, bytes]]  # exit code and stdout of each command
 
 _STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-submodules=dirty")
 _FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
@@ -33,11 +36,13 @@ class Seen(Record):
 
 
 class Worktree:
-    """The files at `files` whose git directory is `git_dir` (both absolute)."""
+    """The files at `files` whose git directory is `git_dir` (both absolute). `told` is what `ask` gave a
+    moment ago: the first look goes by it."""
 
-    def __init__(self, files: bytes, git_dir: bytes, steps: Steps) -> None:
+    def __init__(self, files: bytes, git_dir: bytes, steps: Steps, told: Optional[Answers] = None) -> None:
         self.files = files
         self.git_dir = git_dir
+        self._told = told
         self._steps = steps
         self._env = objects.git_env(steps.env)
 
@@ -61,13 +66,18 @@ class Worktree:
             raise Broken("git cannot read it")
         return seen
 
+    def ask(self) -> Answers:
+        """What git says of the files, whatever commit is wanted."""
+        return self._at_once([_STATUS, _FILES])
+
     def _look(self, head: str, wanted: str) -> tuple[Seen | None, bool]:
         """None where the answer cannot be relied on; and whether git has complained."""
-        asked: list[tuple[str, ...]] = [_STATUS, _FILES]
+        told, self._told = self._told, None
+        asked: list[tuple[str, ...]] = [] if told else [_STATUS, _FILES]
         if head != wanted:
             asked.append((*_ATTRIBUTES_CHANGED, head, wanted, "--", ":(glob)**/.gitattributes"))
         start = os.lseek(self._steps.log_fd, 0, os.SEEK_END)
-        answers = self._at_once(asked)
+        answers = [*(told or ()), *self._at_once(asked)]
         said = os.lseek(self._steps.log_fd, 0, os.SEEK_END) > start
         (status_code, status), (files_code, files) = answers[:2]
         if status_code or files_code or _HIDDEN.search(b"\0" + files):
@@ -76,7 +86,7 @@ class Worktree:
         tracked = tuple(entry[3:] for entry in status.split(b"\0") if entry)
         return Seen(tracked=tracked, untracked=_untracked(files), attributes=attributes), said
 
-    def _at_once(self, asked: list[tuple[str, ...]]) -> list[tuple[int, bytes]]:
+    def _at_once(self, asked: list[tuple[str, ...]]) -> Answers:
         """Exit code and stdout of several git commands that run side by side."""
         started = []
         for words in asked:
@@ -122,6 +132,7 @@ class Worktree:
 
     def forget_times(self, head: str) -> None:
         """An index of `head` that believes no file's time: all are compared. Raises Broken."""
+        self._told = None
         self._drop_index()
         (answer,) = self._at_once([("read-tree", head)])
         if answer[0]:

@@ -107,14 +107,17 @@ def take_source(
     flags: Mapping[str, Any],
     force: bool,
     say: Callable[[str], None],
+    foretell: Callable[[str, bytes], None] = lambda host, ahead: None,
 ) -> Source:
-    """The snapshot of the checkout at `cwd`. Raises UsageError, DobbyError."""
+    """The snapshot of the checkout at `cwd`. `foretell` hears, before it is taken, at which host it is
+    likely to run and as what (`protocol.dump_ahead`). Raises UsageError, DobbyError."""
     from dobby import snapshot as snap
 
     checkout = snap.open_checkout(cwd)
     on_disk = files_on_disk(checkout.top) if revision == "." else {}
-    limit = options_of(environ, flags, on_disk, "the working tree").untracked_limit_mb
-    limit_bytes = int(limit * 1_000_000)
+    likely = options_of(environ, flags, on_disk, "the working tree")
+    foretell(likely.host, _ahead(likely, checkout, revision, environ))
+    limit_bytes = int(likely.untracked_limit_mb * 1_000_000)
     shot = snap.take(
         checkout, revision, untracked_limit_bytes=limit_bytes, force=force, files=FILES, say=say
     )
@@ -129,6 +132,17 @@ def take_source(
         origin=checkout.origin,
         roots=snap.root_commits(checkout, shot, state.cache_dir(environ)),
         files={name: text.decode("utf-8", "replace") for name, text in shot.files.items()},
+    )
+
+
+def _ahead(options: Options, checkout: Checkout, revision: str, environ: Mapping[str, str]) -> bytes:
+    from dobby.core import protocol
+
+    return protocol.dump_ahead(
+        project_name(options, checkout.origin, checkout.top),
+        label_of(options, revision, checkout.branch, of_caller(environ)["user"]),
+        checkout.origin,
+        checkout.object_format,
     )
 
 

@@ -116,7 +116,8 @@ class Client:
     def _source(self, revision: str, flags: dict[str, Any], given: asking.Given) -> Source:
         if given.repo:
             return source_by_url(self._hosts(), self._environ, given.repo, revision, flags, self._say)
-        return asking.take_source(self._cwd, revision, self._environ, flags, given.force, self._say)
+        foretell, say = self._hosts().foretell, self._say
+        return asking.take_source(self._cwd, revision, self._environ, flags, given.force, say, foretell)
 
     def _launch(
         self, asked: asking.Asked, source: Source, follower: Follower | None, dry_run: bool = False

@@ -89,6 +89,12 @@ class Hosts:
             if self._ahead.setdefault(host, session) is not session:
                 session.give_up()  # another thread was before us
 
+    def foretell(self, host: str, ahead: bytes) -> None:
+        """Say what a call that `begin` has started a session for is likely to be for."""
+        session = self._ahead.get(host)
+        if session is not None:
+            session.foretell(ahead)
+
     def give_up(self) -> None:
         for host in list(self._ahead):
             begun = self._ahead.pop(host, None)

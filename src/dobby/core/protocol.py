@@ -4,9 +4,9 @@ The remote command is constant, so that no shell, of whatever kind, ever sees a 
 POSIX sh in single quotes, on one line, without ' \\ or !, which fish, tcsh and bash all pass
 on untouched. It reads one line, says `here`, and runs the agent of that digest. Where there is
 none it answers `need`, and the caller sends a loader and the archive on the same stream; the
-call, sent before, is kept meanwhile.
+call, sent before, is kept meanwhile; what was said ahead of it is not.
 
-    caller  header line; frame(call)         frame = decimal length, newline, bytes
+    caller  header line; frame(ahead) frame(call)     frame = decimal length, newline, bytes
     host    reply…                           reply = MARKER SPACE kind SPACE length, newline, bytes
     caller  only when answered `need`: frame(loader) archive; when answered `ask`: a frame
 
@@ -14,6 +14,7 @@ The header line is `exit 64 #dobby1 DIGEST MARKER [anew]`: where a login file pu
 in our sh's place, that shell reads the stream as a script, and ends before the call's words.
 With `anew` an agent that is there is not used: it has failed.
 
+What is ahead (`dump_ahead`) may be said before the call is known, or not at all: then it is empty.
 A call is a JSON line `{"verb", "args"}`, then any bytes that the verb takes (a pack).
 Whatever stands before a marker was printed by login files and is passed over. Results come
 only from the `done` or `fail` reply, never from an exit code.
@@ -68,8 +69,8 @@ BOOTSTRAP = (
     'if [ -n "$p" ] && command -v "$p" >/dev/null 2>&1; then '
     'if "$p" -I -S -c "import sys;sys.exit(sys.version_info<(3,9))" >/dev/null 2>&1; then '
     'echo "$m need 0"; '
-    'exec "$p" -I -S -c "import sys;f=sys.stdin.buffer;q=f.read(int(f.readline()));'
-    'exec(f.read(int(f.readline())))" "$d" "$m" "$a"; fi; '
+    'exec "$p" -I -S -c "import sys;f=sys.stdin.buffer;r=lambda:f.read(int(f.readline()));r();q=r();'
+    'exec(r())" "$d" "$m" "$a"; fi; '
     'o="$o $p"; fi; done; '
     'o=${o:-none}; echo "$m need ${#o}"; printf %s "$o"; exit 66'
     "'"
@@ -95,6 +96,17 @@ def parse_length(line: bytes) -> int | None:
         return None
     length = int(digits)
     return length if length <= MOST_REPLY else None
+
+
+def dump_ahead(project: str, label: str, origin: str, object_format: str) -> bytes:
+    """What a launch is likely to be for, said as soon as it is known: the host looks there meanwhile."""
+    told = {"project": project, "label": label, "origin": origin, "object_format": object_format}
+    return json.dumps(told).encode()
+
+
+def alone(call: bytes) -> bytes:
+    """The frames of a call of which nothing was said ahead."""
+    return frame(b"") + frame(call)
 
 
 def dump_call(verb: str, args: dict[str, Any], attached: bytes = b"") -> bytes:

@@ -56,7 +56,11 @@ def run(call: Call) -> dict[str, Any]:
     `already`: whether this run id had been accepted before; for a new one `audience` too. With
     `follow` that is said as `ack`, and the log follows in the same session, as the verb `follow`
     sends it; with an ssh agent for the set-up the session stays until that is done."""
-    answer = _launch(call)
+    try:
+        answer = _launch(call)
+    finally:
+        if call.glance:
+            call.glance.drop()
     stays = bool(call.args["request"].get("forward_agent"))  # until the command starts, and no longer
     if not (call.args.get("follow") or stays):
         return answer
@@ -116,9 +120,19 @@ def _launch(call: Call) -> dict[str, Any]:
             agent_socket=agent_socket,
             launcher=os.getpid(),
             umask=call.umask,
+            seen=_seen(call, label_fd),
         )
     )
     return {**_answer(run, already), "audience": _audience(request, settings)}
+
+
+def _seen(call: Call, label_fd: Optional[int]) -> bytes:
+    """What a glance has given: of use to a run that is prepared at once."""
+    if call.glance is None:
+        return b""
+    seen = b"" if label_fd is None else call.glance.read()
+    call.glance.drop()  # the supervisor, a copy of ours, must not hold it open
+    return seen
 
 
 def _audience(request: Request, settings: HostSettings) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""A look at a job's sandbox before its launch has arrived: git walks through the files here while the
+laptop's git walks through its own.
+
+What was seen is no promise. It counts if, once the launch has the label, no run has had it in between
+and git's own files in the sandbox are as they were then; else all is looked at again. Imports stand
+where they are used: the process that looks has its own beside those of the launch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from dobby.core.errors import DobbyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from dobby.agent.worktree import Answers
+    from dobby.core import layout
+
+
+class Glance:
+    """What a process of its own is finding out, under a look at the label's lock: whoever has that has
+    what was seen."""
+
+    def __init__(self, fd: int, pid: int) -> None:
+        self._fd, self._pid = fd, pid
+
+    def read(self) -> bytes:
+        """All of it, for `answers`; b"" where there is nothing to rely upon."""
+        parts = []
+        while part := os.read(self._fd, 1 << 20):
+            parts.append(part)
+        os.waitpid(self._pid, 0)
+        return b"".join(parts)
+
+    def drop(self) -> None:
+        """It is of no use (any more): the process ends when it has nobody to tell."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
+    """What git has said. The caller holds the label's lock, as the first one since the run `previous`.
+    None where git has to be asked again."""
+    line, _, rest = seen.partition(b"\n")
+    told: dict[str, Any] = json.loads(line) if line else {}
+    if told.get("state") != _state(job, previous):
+        return None
+    at, found = 0, []
+    for size in told["sizes"]:
+        found.append((0, rest[at : at + size]))
+        at += size
+    return found if at == len(rest) else None
+
+
+def begin(home: str, ahead: bytes) -> Optional[Glance]:
+    """Look at what `ahead` (`protocol.dump_ahead`) names; None where nothing was said."""
+    if not ahead:
+        return None
+    out, sink = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:  # the launch itself will say so, if it still is so
+        os.close(out)
+        os.close(sink)
+        return None
+    if pid == 0:
+        try:
+            os.close(out)
+            _look(home, json.loads(ahead), sink)
+        finally:
+            os._exit(0)
+    os.close(sink)
+    return Glance(out, pid)
+
+
+def _look(home: str, told: dict[str, Any], sink: int) -> None:
+    """Nothing of the connection's is held open; what goes wrong will go wrong again, and be told then."""
+    from dobby.agent import conclude, durable, locks, store
+
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    try:
+        job = store.canonical(home, told["project"], told["label"])
+        lock = locks.look(job.lock)
+        if lock is None:
+            return
+        found = _ask(job, told["origin"], told["object_format"])
+        if found is None:
+            return
+        line = {"state": _state(job, conclude.read_holder(job)), "sizes": [len(data) for _, data in found]}
+        os.close(lock)
+        durable.write_all(sink, b"".join([durable.dump_json(line), *(data for _, data in found)]))
+    except (OSError, DobbyError, KeyError, ValueError):
+        return
+
+
+def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
+    """None where git might not be safe to start there, or has anything to complain of."""
+    from dobby.agent import gitdir, hostgit, lodged, worktree
+    from dobby.agent.steps import Steps
+
+    top, git_dir = os.fsencode(job.sandbox), os.fsencode(f"{job.sandbox}/.git")
+    wanted = gitdir.Wanted(
+        commit="",
+        branch="",
+        objects=f"{job.of_project.cache}/objects",
+        object_format=object_format,
+        origin=origin,
+    )
+    if not gitdir.is_as_left(git_dir, wanted) or lodged.paths(job):
+        return None
+    log_fd = os.memfd_create("said")
+    steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
+    found = worktree.Worktree(top, git_dir, steps).ask()
+    return None if any(code for code, _ in found) or os.fstat(log_fd).st_size else found
+
+
+def _state(job: layout.Job, holder: str) -> list[Any]:
+    """Changes when a run had the label, or git has written there."""
+    from dobby.agent import gitdir, trees
+
+    git_dir = os.fsencode(f"{job.sandbox}/.git")
+    found = trees.lstat(os.fsencode(job.sandbox))
+    top = [found.st_dev, found.st_ino] if found else []
+    names = (b"HEAD", b"index", b"config", b"packed-refs")
+    return [holder, top, *(gitdir.stamp_of(git_dir + b"/" + name) for name in names)]

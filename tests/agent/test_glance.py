@@ -1,0 +1,131 @@
+"""What was seen of a sandbox before its launch had arrived counts only where nothing happened since."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.agent.sandboxes import Lab, commit, git, make_repo, put
+from tests.counted import Counted
+
+from dobby.agent import durable, glance, locks, lodged
+from dobby.core import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "dir/b.txt": "b\n"}
+FIRST = "run1"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A sandbox that `FIRST` has left, exact."""
+    lab = Lab(tmp_path, make_repo(tmp_path / "laptop", FILES))
+    assert lab.run() == "new"
+    durable.replace(lab.job.holder, f"{FIRST}\n".encode())
+    os.close(os.open(lab.job.lock, os.O_CREAT, 0o600))
+    return lab
+
+
+def look(lab: Lab, **other: str) -> bytes:
+    fields = {"project": "project", "label": "job", "object_format": "sha1"}
+    origin = "https://git.example.org/project.git"
+    begun = glance.begin(lab.job.home, protocol.dump_ahead(**{**fields, "origin": origin, **other}))
+    assert begun is not None
+    return begun.read()
+
+
+def test_git_need_not_look_again(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, counted = git(lab.laptop, "rev-parse", "HEAD"), Counted(tmp_path, monkeypatch)
+    seen = look(lab)
+    assert sum("status" in call for call in counted.since()) == 1
+    assert lab.run(head, seen=seen) == "unchanged"
+    assert counted.since() == []
+
+
+def test_what_the_last_run_left_is_seen(lab: Lab) -> None:
+    put(lab.sandbox, {"a.txt": "changed\n", "new.txt": "new\n"})
+    assert lab.run(seen=look(lab)) == "moved 2 files to left/"
+    assert lab.left() == ["a.txt", "new.txt"]
+    lab.assert_exact()
+
+
+def test_another_commit_is_wanted(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = look(lab)
+    commit(lab.laptop, {"a.txt": "other\n", "dir/b.txt": None, "c.txt": "c\n"})
+    counted = Counted(tmp_path, monkeypatch)
+    lab.run(seen=seen)
+    assert not any("status" in call for call in counted.since())
+    lab.assert_exact()
+
+
+def had_by_another_run(lab: Lab) -> None:
+    durable.replace(lab.job.holder, b"another\n")
+
+
+def committed_to(lab: Lab) -> None:
+    commit(lab.sandbox, {"a.txt": "by a job\n"})
+
+
+def made_anew(lab: Lab) -> None:
+    os.rename(lab.sandbox, f"{lab.sandbox}.old")
+    git(lab.base, "clone", "-q", f"{lab.sandbox}.old", str(lab.sandbox))
+
+
+@pytest.mark.parametrize("happens", [had_by_another_run, committed_to, made_anew])
+def test_it_does_not_count(lab: Lab, happens: Callable[[Lab], None]) -> None:
+    seen = look(lab)
+    assert glance.answers(seen, lab.job, FIRST) is not None
+    assert glance.answers(seen, lab.job, "another") is None
+    happens(lab)
+    holder = (durable.read(lab.job.holder) or b"").decode().strip()
+    assert glance.answers(seen, lab.job, holder) is None
+    assert glance.answers(seen[:-1], lab.job, FIRST) is None
+
+
+def settings_changed(lab: Lab) -> None:
+    git(lab.sandbox, "config", "core.fsmonitor", "touch /tmp/ran")
+
+
+def a_hook(lab: Lab) -> None:
+    put(lab.sandbox, {".git/hooks/post-index-change": "#!/bin/sh\n"})
+
+
+def a_lock_of_gits(lab: Lab) -> None:
+    put(lab.sandbox, {".git/index.lock": ""})
+
+
+def damaged(lab: Lab) -> None:
+    put(lab.sandbox, {".git/index": "no index"})
+
+
+def things_lodged(lab: Lab) -> None:
+    durable.make_dirs(f"{lab.job.environment}/node")
+    lodged.record(f"{lab.job.environment}/node", {b"node_modules"})
+
+
+@pytest.mark.parametrize("is_so", [settings_changed, a_hook, a_lock_of_gits, damaged, things_lodged])
+def test_nothing_is_said_of_a_sandbox_that_must_be_put_right_first(
+    lab: Lab, is_so: Callable[[Lab], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_so(lab)
+    counted = Counted(tmp_path, monkeypatch)
+    assert look(lab) == b""
+    assert counted.since() == [] or is_so is damaged
+
+
+def test_nothing_is_said_while_a_run_has_the_label(lab: Lab) -> None:
+    fd = locks.take(lab.job.lock, wait=False)
+    assert fd is not None
+    assert look(lab) == b""
+    locks.release(fd)
+    assert look(lab)
+
+
+@pytest.mark.parametrize("other", [{"label": "none"}, {"project": "none"}, {"origin": "elsewhere"}])
+def test_nothing_is_said_of_what_is_not_there(lab: Lab, other: dict[str, str]) -> None:
+    assert look(lab, **other) == b""
+    assert glance.begin(lab.job.home, b"") is None
