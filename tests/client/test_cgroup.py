@@ -142,6 +142,9 @@ def test_the_cgroup_proves_it(tmp_path: Path, text: str, killed: bool) -> None:
 def test_without_a_cgroup_nothing_is_proved(tmp_path: Path) -> None:
     assert not cgroups.was_out_of_memory(str(tmp_path / "gone"))
     assert not cgroups.was_out_of_memory("")
+    for fences in ((), (str(tmp_path / "gone"),)):
+        killed = wrapper.cause_of(-signal.SIGKILL)
+        assert wrapper._proved(killed, fences) == killed
     assert cgroups.processes(str(tmp_path / "gone")) == set()
     assert not cgroups.kill(str(tmp_path / "gone"))
     assert cgroups.divide("no-such-run") == ""

@@ -6,7 +6,7 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from tests.crash.acts import Life, Play, Settled, Stopped
+from tests.crash.acts import Life, Play, Settled, Stopped, run_of
 
 from dobby.agent import config_file, durable, refs
 from dobby.agent.blobs import Store
@@ -66,8 +66,12 @@ class Pins(Play):
         return wrong
 
 
+def _need(home: str) -> None:
+    Store(f"{home}/blobs").note_need(run_of(home), (), "")
+
+
 class Contents(Play):
-    """What git does not carry. Small contents are not fsynced, and are known by their size to be lost."""
+    """What git does not carry. Small contents are not fsynced, and looked at before they are believed."""
 
     contents = (b"one", b"two")
     ids = tuple(sha256(content).hexdigest() for content in contents)
@@ -79,13 +83,14 @@ class Contents(Play):
 
         return act
 
-    acts = (*map(_receive, contents), lambda home: Store(f"{home}/blobs").note_whole(Contents.whole))
+    acts = (_need, *map(_receive, contents), lambda home: Store(f"{home}/blobs").note_whole(Contents.whole))
 
     def prepare(self, home: str) -> None:
         os.mkdir(home, 0o700)
 
     def broken(self, home: str, done: int, rebooted: bool) -> list[str]:
         store, wrong = Store(f"{home}/blobs"), []
+        _need(home)
         missing = store.missing(dict.fromkeys(self.ids, 3))
         if missing and store.is_whole(self.whole):
             wrong.append("it is said to be whole, and is not")
@@ -93,7 +98,7 @@ class Contents(Play):
             if id in missing:
                 store.receive(id, io.BytesIO(content).read)
         store.note_whole(self.whole)
-        if not store.is_whole(self.whole) or store.missing(dict.fromkeys(self.ids, 3)):
+        if not store.is_whole(self.whole) or any(store.read(id) is None for id in self.ids):
             wrong.append("it cannot be made whole")
         return wrong
 

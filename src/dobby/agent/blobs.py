@@ -4,6 +4,7 @@ One store a project, shared by its sandboxes, which get copies: a job may write 
 
     <project>/blobs/
       lock                   flocked while a need is noted, and while what nobody needs is removed
+      boot                   the boot in which small contents were last looked at, or written
       objects/aa/bb/<sha256> a content, verified on arrival, 0600; the layout is git-lfs's
       lfs/<commit>.json      the commit's files under Git LFS (agent/lfs.py)
       whole/<id>             there when all is here that a commit's list, or a manifest, names: the boot id
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _STRIDE = 1 << 26
-_SYNC_BYTES = 1 << 20  # smaller ones are known by their size to have been lost at a power cut
+_SYNC_BYTES = 1 << 20  # smaller ones are not fsynced, and looked at after a reboot (`_look_again`)
 _UNBORN_S = 86400.0  # a run's need before its directory exists
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _NO_CLONE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
@@ -129,15 +130,39 @@ class Store:
     # --- needs -------------------------------------------------------------------------------
 
     def note_need(self, run: layout.Run, commits: Iterable[str], manifest: str) -> None:
-        """From here on nothing goes that this run needs. Durable."""
+        """From here on nothing goes that this run needs, and what is here is what was written. Durable."""
         durable.make_dirs(self.root)
         durable.make_dirs(run.job.needs)
         lock = self._lock()
         try:
             need = durable.dump_json({"commits": list(commits), "manifest": manifest})
             durable.replace(f"{run.job.needs}/{run.run_id}", need)
+            self._look_again()
         finally:
             locks.release(lock)
+
+    def _look_again(self) -> None:
+        """Once in a boot: small contents that an earlier one wrote may have lost their bytes, and not their
+        size, at a power cut. They go, and are asked for again. The caller holds the lock."""
+        note, boot = f"{self.root}/boot", clock.boot_id().encode()
+        if durable.read(note) == boot:
+            return
+        for folder, _, names in os.walk(f"{self.root}/objects"):
+            for name in names:
+                path = f"{folder}/{name}"
+                if os.lstat(path).st_size < _SYNC_BYTES and len(name) == 64 and self.read(name) is None:
+                    durable.discard(path)
+        durable.replace(note, boot)
+
+    def secure(self, ids: Iterable[str]) -> None:
+        """Those that another program has written become as durable as ours."""
+        for path in map(self.path, ids):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if os.fstat(fd).st_size >= _SYNC_BYTES:
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def drop_unneeded(self, needs: Iterable[str]) -> int:
         """Remove what no file of the directories `needs` asks for; the bytes that are freed."""

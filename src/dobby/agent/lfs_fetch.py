@@ -84,8 +84,9 @@ def _bring(store: Store, one: _Fetched, steps: Steps) -> bool:
     argv = [*module_fetch.GIT, *_ALL_OF_IT, "-c", f"remote.{_REMOTE}.url={one.url}"]
     env = module_fetch.access(steps.env)
     code, _, said = spawn.capture([*argv, "lfs", "fetch", _REMOTE, one.commit], cwd=one.cache, env=env)
-    left = len(store.missing(missing))
+    left = store.missing(missing)
+    store.secure(missing.keys() - left.keys())
     if left:
         why = module_fetch.reason(said) if code else "git lfs fetch did not bring them"
-        steps.say(f"{what}: {left} could not be fetched from {url}, so pointers stay: {why}; {remedy}")
+        steps.say(f"{what}: {len(left)} could not be fetched from {url}, so pointers stay: {why}; {remedy}")
     return not left
