@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent.sandboxes import Lab, commit, git, listing, make_repo, put
+from tests.counted import Counted
 
 from dobby.agent.steps import StepFailed
 
@@ -109,6 +110,33 @@ def test_a_branch_that_git_would_refuse_is_refused(lab: Lab, branch: str) -> Non
 
 
 # --- run again ---
+
+
+@pytest.mark.parametrize(
+    ("files", "verb"),
+    [
+        ({"a.txt": "changed", "new [a]*.txt": "new", "dir/deep/:(top)": "new"}, "checkout"),
+        ({"a.txt": None}, "read-tree"),
+        ({"dir/b.txt": None, "dir/b.txt/now a directory": "new"}, "read-tree"),
+        ({f"many/{number}": "new" for number in range(201)}, "read-tree"),
+        ({}, ""),
+    ],
+)
+def test_what_differs_is_asked_for_by_name_where_that_is_little(
+    lab: Lab,
+    files: dict[str, str | bytes | None],
+    verb: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab.run()
+    commit(lab.laptop, files)
+    counted = Counted(tmp_path, monkeypatch)
+    lab.run()
+    verbs = ("checkout", "read-tree")
+    writing = [word for call in counted.since() for word in call.split() if word in verbs]
+    assert writing == ([verb] if verb else [])
+    lab.assert_exact()
 
 
 def test_nothing_changed(lab: Lab) -> None:

@@ -30,11 +30,13 @@ _ATTRIBUTES = b".gitattributes"
 
 class Cleared(Record):
     """What was found to differ, and is out of the way. `changed` maps tracked paths to where
-    they are now (None: they were missing); `stay` are untracked ones that are kept."""
+    they are now (None: they were missing); `stay` are untracked ones that are kept. The others are
+    `worktree.Seen`'s."""
 
     changed: dict[bytes, Optional[bytes]]
     stay: tuple[bytes, ...]
     attributes: bool
+    ahead: Optional[tuple[bytes, ...]]
 
 
 class Renewed(Record):
@@ -155,7 +157,9 @@ class Checkout:
                 changed[rel] = path or changed.get(rel)
                 moved += [rel] if path else []
             if not any(os.path.basename(rel) == _ATTRIBUTES for rel in moved):
-                return Cleared(changed=changed, stay=tuple(stay), attributes=seen.attributes)
+                return Cleared(
+                    changed=changed, stay=tuple(stay), attributes=seen.attributes, ahead=seen.ahead
+                )
             # files may have been written under the attributes that are gone now
             self._tree.forget_times(head)
 
@@ -208,7 +212,7 @@ class Checkout:
         if cleared.changed or cleared.attributes:
             self._tree.write(self.wanted.commit, everything=cleared.attributes)
         else:
-            self._tree.move(head, self.wanted.commit)
+            self._tree.move(head, self.wanted.commit, cleared.ahead)
         self._remove_empty_parents(cleared.changed)
         for path, at in back.items():
             trees.move(

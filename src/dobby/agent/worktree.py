@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-submodules=dirty")
 _FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
-_ATTRIBUTES_CHANGED = ("diff-tree", "-r", "--name-only", "--no-renames")
+_BETWEEN = ("diff-tree", "-r", "-z", "--no-renames")
+_MOST_BY_NAME = 200  # git compares each with every name of the index
 _HIDDEN = regex(rb"\0[^H?] ")  # assume-unchanged, skip-worktree, unmerged …
 _GITLINK_MODE = b"\0\0\xe0\0"  # 160000, as an index holds it (gitformat-index(5))
 
@@ -28,11 +29,13 @@ _GITLINK_MODE = b"\0\0\xe0\0"  # 160000, as an index holds it (gitformat-index(5
 class Seen(Record):
     """Every difference between files, index and HEAD: paths that are `tracked`, and
     `untracked` ones (a directory stands for all below it, ignored and empty ones included).
-    `attributes`: .gitattributes differ between HEAD and the commit wanted."""
+    `attributes`: .gitattributes differ between HEAD and the commit wanted. `ahead` are the files that
+    do, where these are few, and none is gone or a submodule; else None."""
 
     tracked: tuple[bytes, ...]
     untracked: tuple[bytes, ...]
     attributes: bool
+    ahead: Optional[tuple[bytes, ...]]
 
 
 class Worktree:
@@ -75,16 +78,22 @@ class Worktree:
         told, self._told = self._told, None
         asked: list[tuple[str, ...]] = [] if told else [_STATUS, _FILES]
         if head != wanted:
-            asked.append((*_ATTRIBUTES_CHANGED, head, wanted, "--", ":(glob)**/.gitattributes"))
+            asked.append((*_BETWEEN, head, wanted))
         start = os.lseek(self._steps.log_fd, 0, os.SEEK_END)
         answers = [*(told or ()), *self._at_once(asked)]
         said = os.lseek(self._steps.log_fd, 0, os.SEEK_END) > start
         (status_code, status), (files_code, files) = answers[:2]
         if status_code or files_code or _HIDDEN.search(b"\0" + files):
             return None, said
-        attributes = len(answers) > 2 and answers[2] != (0, b"")
+        code, between = answers[2] if len(answers) > 2 else (0, b"")
         tracked = tuple(entry[3:] for entry in status.split(b"\0") if entry)
-        return Seen(tracked=tracked, untracked=_untracked(files), attributes=attributes), said
+        seen = Seen(
+            tracked=tracked,
+            untracked=_untracked(files),
+            attributes=bool(code) or b"/.gitattributes\0" in between.replace(b"\0", b"\0/"),
+            ahead=None if code else _ahead(between),
+        )
+        return seen, said
 
     def _at_once(self, asked: list[tuple[str, ...]]) -> Answers:
         """Exit code and stdout of several git commands that run side by side."""
@@ -138,12 +147,28 @@ class Worktree:
         if answer[0]:
             raise Broken("its commit cannot be read")
 
-    def move(self, head: str, commit: str) -> None:
-        """As `write`, where index and files are exactly those of `head`: git looks only at what
-        differs between the two. Raises StepFailed."""
-        (answer,) = self._at_once([("read-tree", "-m", "-u", head, commit)])
-        if answer[0]:
+    def move(self, head: str, commit: str, ahead: Optional[tuple[bytes, ...]]) -> None:
+        """As `write`, where index and files are exactly those of `head`: git need not look at what is
+        the same in both. `ahead` is `Seen`'s. Raises StepFailed."""
+        if ahead is None:
+            ((code, _),) = self._at_once([("read-tree", "-m", "-u", head, commit)])
+        else:
+            code = self._take_from(commit, ahead)
+        if code:
             self.write(commit)
+
+    def _take_from(self, commit: str, paths: tuple[bytes, ...]) -> int:
+        """git's exit code. With names, it goes neither through all trees nor through all of the index."""
+        if not paths:
+            return 0
+        words = ("checkout", "-q", commit, "--pathspec-from-file=-", "--pathspec-file-nul")
+        return spawn.capture(
+            self._argv("--literal-pathspecs", *words),
+            cwd=os.fsdecode(self.files),
+            env=self._env,
+            input=b"\0".join(paths),
+            stderr=self._steps.log_fd,
+        )[0]
 
     def write(self, commit: str, everything: bool = False) -> None:
         """Make index and tracked files those of `commit`; a file in the way is overwritten.
@@ -160,6 +185,15 @@ class Worktree:
     def _drop_index(self) -> None:
         if trees.lstat(self.git_dir + b"/index") is not None:
             os.unlink(self.git_dir + b"/index")
+
+
+def _ahead(between: bytes) -> Optional[tuple[bytes, ...]]:
+    """`Seen.ahead` of what diff-tree says (git-diff-tree(1), "Raw output format")."""
+    fields = between.split(b"\0")[:-1]
+    whats, paths = fields[0::2], fields[1::2]
+    if len(paths) > _MOST_BY_NAME or any(what.endswith(b" D") or b"160000" in what[:14] for what in whats):
+        return None
+    return tuple(paths)
 
 
 def _untracked(listing: bytes) -> tuple[bytes, ...]:
