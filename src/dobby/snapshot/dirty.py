@@ -47,10 +47,9 @@ def commits(
 def _hiding(checkout: Checkout, state: State) -> list[bytes]:
     """Clean submodules whose settings let git overlook changes in their own submodules."""
     top = os.fsencode(checkout.top)
-    links = [path for mode, path in state.tracked if mode == worktree.GITLINK]
     return [
         path
-        for path in links
+        for path in state.links
         if path not in state.dirty_modules
         and path not in state.nested
         and os.path.lexists(top + b"/" + path + b"/.git")

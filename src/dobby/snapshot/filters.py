@@ -40,9 +40,7 @@ def drivers(checkout: Checkout) -> frozenset[str]:
 def look_at_working_tree(checkout: Checkout, state: State, force: bool) -> bool:
     """Whether its .gitattributes speak of Git LFS. Raises Filtered unless `force`. What git would
     add is asked, before it is added: filters do things."""
-    attributes = [path for _, path in state.tracked if path.endswith(_ATTRIBUTES)]
-    attributes += [path for path in state.untracked if path.endswith(_ATTRIBUTES)]
-    attributes = [path for path in attributes if path.rpartition(b"/")[2] == _ATTRIBUTES]
+    attributes = state.named(_ATTRIBUTES)
     known = drivers(checkout)
     if not attributes and not known:
         return False
@@ -53,8 +51,7 @@ def look_at_working_tree(checkout: Checkout, state: State, force: bool) -> bool:
     lfs = left_out or any(_LFS in text for text in texts.values())
     foreign = _foreign(checkout, known)
     if foreign and not force and (left_out or any(texts.values()) or _outside(checkout)):
-        paths = (path for mode, path in state.tracked if mode.startswith(_REGULAR))
-        _check(checkout.place, foreign, [*paths, *state.untracked], "")
+        _check(checkout.place, foreign, [*state.regular, *state.untracked], "")
     return lfs
 
 

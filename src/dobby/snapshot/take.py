@@ -138,7 +138,7 @@ def _standing(
     worktree.check_untracked(checkout, state, limit_bytes)
     lfs = filters.look_at_working_tree(checkout, state, force)
     base = commits.parse_commit(head) if head is not None else None
-    if base is None and not state.tracked and not state.untracked:
+    if base is None and not state.entries and not state.untracked:
         raise UsageError(f"{checkout.top} has no commit and no files yet", "there is nothing to run")
     links, said, theirs = dirty.commits(
         checkout, state, lambda module: _standing(module, limit_bytes, force)[0]

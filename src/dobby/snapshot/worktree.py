@@ -24,7 +24,7 @@ _STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
-GITLINK = b"160000"
+_GITLINK, _REGULAR, _PLAIN = b"160000", b"100", b"H 100"  # modes, and a file without a flag
 READABLE = "make it readable, or list it in .gitignore"
 
 
@@ -34,8 +34,9 @@ class State(Record):
     no more; `untracked` files, those
     of nested repositories included; `nested` are the gitlinks that are no submodules; `flagged`
     are (tag, path) of entries that git is told not to look at ("S": skip-worktree, lower case:
-    assume-unchanged); `tracked` is all of the index as (mode, path); `dirty_modules` are the
-    submodules with changes of their own that are in no commit."""
+    assume-unchanged); `links` are all gitlinks, `dirty_modules` the submodules with changes of their
+    own that are in no commit. `entries` is all of the index, as `ls-files -s -v` says it: a hundred
+    thousand are parsed only where that is needed."""
 
     head: str
     changed: tuple[bytes, ...]
@@ -44,13 +45,27 @@ class State(Record):
     untracked_bytes: int
     nested: tuple[bytes, ...]
     flagged: tuple[tuple[bytes, bytes], ...]
-    tracked: tuple[tuple[bytes, bytes], ...]
+    links: tuple[bytes, ...]
     dirty_modules: tuple[bytes, ...]
+    entries: tuple[bytes, ...]
 
     @property
     def has_modules(self) -> bool:
         """Whether there may be submodules."""
-        return any(path == b".gitmodules" for _, path in self.tracked) or b".gitmodules" in self.untracked
+        return b".gitmodules" in self.named(b".gitmodules")
+
+    def named(self, name: bytes) -> list[bytes]:
+        """The paths, tracked or not, whose last part is `name`."""
+        tracked = (_parse_entry(entry)[2] for entry in self.entries if entry.endswith(name))
+        untracked = (path for path in self.untracked if path.endswith(name))
+        paths = dict.fromkeys([*tracked, *untracked])
+        return [path for path in paths if path.rpartition(b"/")[2] == name]
+
+    @property
+    def regular(self) -> list[bytes]:
+        """The tracked files that are neither symlinks nor submodules."""
+        parsed = map(_parse_entry, self.entries)
+        return list(dict.fromkeys(path for _, mode, path in parsed if mode.startswith(_REGULAR)))
 
 
 def look(checkout: Checkout) -> State:
@@ -71,8 +86,10 @@ def look(checkout: Checkout) -> State:
 
 def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
     head, changed, gone, untracked, dirty = _parse_status(status)
-    entries = [_parse_entry(entry) for entry in listed.split(b"\0") if entry]
-    nested = _no_submodules(checkout, [path for _, mode, path in entries if mode == GITLINK])
+    entries = tuple(listed.split(b"\0")[:-1])
+    odd = [_parse_entry(entry) for entry in entries if not entry.startswith(_PLAIN)]
+    links = tuple(dict.fromkeys(path for _, mode, path in odd if mode == _GITLINK))
+    nested = _no_submodules(checkout, links)
     files = [path for path in untracked if not path.endswith(b"/")]
     for root in (*(path for path in untracked if path.endswith(b"/")), *(n + b"/" for n in nested)):
         files += _files_of_nested(checkout.top, root)
@@ -83,9 +100,10 @@ def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
         untracked=tuple(files),
         untracked_bytes=sum(_size(checkout.top, path) for path in files),
         nested=tuple(nested),
-        flagged=tuple((tag, path) for tag, _, path in entries if tag == b"S" or tag.islower()),
-        tracked=tuple(dict.fromkeys((mode, path) for _, mode, path in entries)),
+        flagged=tuple((tag, path) for tag, _, path in odd if tag == b"S" or tag.islower()),
+        links=links,
         dirty_modules=tuple(path for path in dirty if path not in nested),
+        entries=entries,
     )
 
 
@@ -116,7 +134,7 @@ def _parse_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
     return tag, mode, path
 
 
-def _no_submodules(checkout: Checkout, gitlinks: list[bytes]) -> list[bytes]:
+def _no_submodules(checkout: Checkout, gitlinks: tuple[bytes, ...]) -> list[bytes]:
     """Those gitlinks that .gitmodules does not know and that stand here as repositories."""
     if not gitlinks:
         return []
