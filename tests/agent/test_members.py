@@ -13,6 +13,7 @@ from tests.agent.trees import FAMILY, RUN_ID, Tree
 from tests.wait import until
 
 from dobby.agent import clock, locks, members, processes
+from dobby.agent import signal as our_signal
 from dobby.core import layout
 
 if TYPE_CHECKING:
@@ -211,8 +212,9 @@ def test_a_survivor_is_named() -> None:
 def test_a_group_with_a_stranger_in_it_is_not_killed_as_one(
     run: layout.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member that shares its process group with somebody else: it alone is signalled."""
-    monkeypatch.setattr(signal, "SIGINT", signal.SIGWINCH)  # the first signal does nothing: SIGKILL must
+    """A member that shares its process group with somebody else: it alone is signalled, here by SIGKILL:
+    the first signal does nothing."""
+    monkeypatch.setattr(our_signal, "SIGINT", signal.SIGWINCH)
     ours = {**os.environ, "DOBBY_RUN_ID": RUN_ID}
     member = subprocess.Popen(["sleep", "300"], env=ours, process_group=0)
     bystander = subprocess.Popen(["sleep", "300"], process_group=member.pid)
@@ -228,7 +230,6 @@ def test_a_group_with_a_stranger_in_it_is_not_killed_as_one(
 def test_without_an_id_of_the_boot_pids_alone_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """No /proc, and no sysctl that would know either: what lives is alive all the same."""
     monkeypatch.setattr(clock, "_first_line", lambda path: "")
-    clock._ask_sysctl.cache_clear()
     assert clock.boot_id() == "unknown"
     assert processes.is_alive(processes.identify(os.getpid()))
 

@@ -33,6 +33,19 @@ def test_what_is_made_is_a_regular_expression(monkeypatch: pytest.MonkeyPatch) -
     assert set(compiled) == {(r"\bway\b", re.I)}
 
 
+def test_what_is_made_once() -> None:
+    made: list[str] = []
+
+    def make() -> int:
+        made.append("made")
+        return 7
+
+    get = lazy.once(make)
+    assert made == []
+    assert [get(), get()] == [7, 7]
+    assert made == ["made"]
+
+
 def test_every_one_of_them_is_sound() -> None:
     """A wrong one would be noticed when it is wanted, and not before."""
     found = [(name, one) for name, one in _all() if one.pattern is not None]

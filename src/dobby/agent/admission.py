@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from dobby.agent import durable, locks
-from dobby.core import layout
+from dobby.core import json, layout
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.host_settings import parse_host_settings
 

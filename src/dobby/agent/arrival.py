@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from dobby.agent import durable, hostgit, objects
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
+
+from dobby.agent import signal
 
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGIO, signal.SIGALRM)
 

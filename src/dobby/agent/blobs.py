@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 
 from dobby.agent import clock, durable, locks
+from dobby.core import json
 from dobby.core import manifest as mf
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError

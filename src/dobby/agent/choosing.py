@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import posixpath
 
 from dobby.agent import environments, survey, variables
 from dobby.core import container
 from dobby.core.errors import UsageError
+from dobby.core.lazy import imported
 from dobby.core.plan import LOCKED, NOT_DECLARED, PlanError
 
 TYPE_CHECKING = False
@@ -117,5 +117,5 @@ def _upwards(dir: str) -> list[str]:
 
 
 def _load(name: str) -> Kind:
-    module: Kind = importlib.import_module(f"{environments.__name__}.{name}")
+    module: Kind = imported(f"{environments.__name__}.{name}")
     return module

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from functools import lru_cache
+
+from dobby.core.lazy import once
 
 
 def now() -> str:
@@ -43,7 +44,7 @@ def boot_id() -> str:
     return _first_line("/proc/sys/kernel/random/boot_id") or _ask_sysctl()
 
 
-@lru_cache(maxsize=1)
+@once
 def _ask_sysctl() -> str:
     """macOS has an id for the boot; others tell when it was. "unknown" never changes: then a
     reboot is not noticed as such, and pids alone tell what lives."""

@@ -8,12 +8,11 @@ behind: `remove` sees to that.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from dobby.agent import durable, spawn, variables
-from dobby.core import container
+from dobby.core import container, json
 from dobby.core.plan import PlanError
 
 TYPE_CHECKING = False

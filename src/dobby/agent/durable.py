@@ -8,9 +8,10 @@ the last of them. What must be written even on a full disk has its space set asi
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
+
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

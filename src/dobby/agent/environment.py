@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 
@@ -27,7 +26,7 @@ from dobby.agent import (
     variables,
 )
 from dobby.agent.steps import StepFailed
-from dobby.core import container, interpreter
+from dobby.core import container, interpreter, json
 from dobby.core.digest import sha256
 from dobby.core.plan import PlanError, key_text
 

@@ -3,11 +3,10 @@ they can be masked, and kept beside the run."""
 
 from __future__ import annotations
 
-import json
 import os
 
 from dobby.agent import durable, store
-from dobby.core import excerpt
+from dobby.core import excerpt, json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

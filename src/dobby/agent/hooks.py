@@ -6,10 +6,9 @@ the environment's own (activate.d) included, and what has changed is recorded in
 
 from __future__ import annotations
 
-import json
-
 from dobby.agent import durable, variables
 from dobby.agent.steps import StepFailed
+from dobby.core import json
 from dobby.core.digest import sha256
 from dobby.core.plan import key_text
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.agent import admission, spawn, variables
 from dobby.core.errors import DobbyError
+from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dobby.core.host_settings import HostSettings
 
+_NUMBERS = regex(rb"([0-9]+)\.([0-9]+)")
 OLDEST_GIT = (2, 25)
 
 
@@ -36,7 +37,7 @@ def check_git(env: dict[str, str]) -> tuple[str, str]:
     if not program:
         raise DobbyError(f"host {host} has no git", hint)
     _, out, _ = spawn.capture([program, "version"], cwd="/", env=env)
-    found = re.search(rb"([0-9]+)\.([0-9]+)", out)
+    found = _NUMBERS.search(out)
     version = out.decode("utf-8", "replace").strip()
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
         raise DobbyError(f"{program} on host {host} is too old: {version}", hint)

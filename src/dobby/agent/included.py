@@ -6,10 +6,10 @@ changed stays for the next run, is not what it "left", and is not copied again.
 
 from __future__ import annotations
 
-import json
 import os
 
 from dobby.agent import durable, trees
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

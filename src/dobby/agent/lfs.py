@@ -8,11 +8,10 @@ cut in, or its job did, the next one finds contents.
 
 from __future__ import annotations
 
-import json
 import os
 
 from dobby.agent import durable, gitdir, objects, spawn, trees
-from dobby.core import index_file
+from dobby.core import index_file, json
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError
 from dobby.core.pointer import FILTER, MOST_BYTES, parse_pointer

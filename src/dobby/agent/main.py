@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import os
-import re
-import signal
 import sys
 
-from dobby.agent import outbox, processes
+from dobby.agent import outbox, processes, signal
 from dobby.agent.wire import Wire, cut
 from dobby.core import protocol
 from dobby.core.errors import Bug, DobbyError
+from dobby.core.lazy import imported
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -67,8 +65,8 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
 
 def _get_ready() -> None:
     """The call is still being made up, which only a launch's is: import what that needs."""
-    importlib.import_module("dobby.agent.verbs.launch")
-    importlib.import_module("dobby.agent.supervisor")
+    imported("dobby.agent.verbs.launch")
+    imported("dobby.agent.supervisor")
 
 
 def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
@@ -89,7 +87,7 @@ def run_verb(home: str, data: bytes, wire: Wire, umask: int, glance: Optional[Gl
         name, args, attached = protocol.parse_call(data)
     except (ValueError, KeyError):
         raise cut() from None
-    module = importlib.import_module(f"dobby.agent.verbs.{known_verb(name)}")
+    module = imported(f"dobby.agent.verbs.{known_verb(name)}")
     gc.freeze()  # what was imported stays, so no collection need look at it, nor touch its memory
     gc.enable()
     call = Call(
@@ -109,7 +107,7 @@ def known_verb(name: str) -> str:
         for entry in os.listdir(os.path.join(os.path.dirname(__file__), "verbs"))
         if entry.endswith(".py") and entry != "__init__.py"
     )
-    if not re.fullmatch("[a-z_]+", name) or name not in names:
+    if name not in names:
         raise DobbyError(f"this agent has no verb {name!r}", f"it has {', '.join(names)}")
     return name
 

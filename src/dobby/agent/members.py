@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
-from dobby.agent import cgroups, containers, processes
+from dobby.agent import cgroups, containers, processes, signal
 from dobby.core.lazy import regex
 from dobby.core.record import Record
 

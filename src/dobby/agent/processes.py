@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
-from dobby.agent import clock
+from dobby.agent import clock, signal
 from dobby.core.record import Record
 
 TYPE_CHECKING = False

@@ -12,10 +12,8 @@ refs/remotes/ stays. Everything is read and written as files (gitrepository-layo
 from __future__ import annotations
 
 import os
-import re
 
 from dobby.agent import gitdir, trees
-from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,17 +22,41 @@ if TYPE_CHECKING:
 
     from dobby.agent.gitdir import Note, Wanted
 
-_ID = regex(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_PACKED = regex(rb"^((?:[0-9a-f]{40}|[0-9a-f]{64})) (refs/.+)$", re.MULTILINE)
 # git-check-ref-format(1): what no ref's name may hold
-_BAD_NAME = regex(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[./]|[./]\Z|\A-|\A@\Z")
+_FORBIDDEN = bytes([*range(0x21), 0x7F]) + b"~^:?*[\\"
+_NOWHERE = (b"..", b"@{", b"//", b"/.", b".lock/")
 _STAYS = (b"refs/remotes/", b"refs/dobby/")
+
+
+# No regular expressions: every run comes by here, and `re` takes as long to import as Python to start.
+
+
+def _is_id(text: bytes) -> bool:
+    return len(text) in (40, 64) and not text.strip(b"0123456789abcdef")
+
+
+def _is_bad(name: bytes) -> bool:
+    return (
+        len(name.translate(None, _FORBIDDEN)) < len(name)
+        or any(part in name for part in _NOWHERE)
+        or name.startswith((b".", b"/", b"-"))
+        or name.endswith((b".", b"/", b".lock"))
+        or name == b"@"
+    )
+
+
+def _packed(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and id of each ref in packed-refs."""
+    for line in data.split(b"\n"):
+        id, _, name = line.partition(b" ")
+        if _is_id(id) and name.startswith(b"refs/") and name != b"refs/":
+            yield name, id
 
 
 def check_ref(text: str) -> bytes:
     """A branch's or tag's name as bytes. Raises ValueError for what git would not allow."""
     name = text.encode("utf-8", "surrogateescape")
-    if not name or _BAD_NAME.search(name):
+    if not name or _is_bad(name):
         raise ValueError(f"{text!r} is no name of a branch or tag")
     return name
 
@@ -44,7 +66,7 @@ class Refs:
     what no git has finished (locks) or made (symlinks)."""
 
     def __init__(self, git_dir: bytes) -> None:
-        self.packed = {m[2]: m[1] for m in _PACKED.finditer(gitdir.read(git_dir + b"/packed-refs"))}
+        self.packed = dict(_packed(gitdir.read(git_dir + b"/packed-refs")))
         self.loose: dict[bytes, bytes] = {}
         self.odd = False
         for name, id in self._walk(git_dir, b"refs"):
@@ -58,13 +80,13 @@ class Refs:
                 yield from self._walk(git_dir, name)
                 continue
             id = gitdir.read(entry.path).strip() if entry.is_file(follow_symlinks=False) else b""
-            if _ID.match(id) and not _BAD_NAME.search(name):
+            if _is_id(id) and not _is_bad(name):
                 yield name, id
             elif not id.startswith(b"ref: "):
                 self.odd = True
 
     def all(self) -> dict[bytes, bytes]:
-        packed = {name: id for name, id in self.packed.items() if not _BAD_NAME.search(name)}
+        packed = {name: id for name, id in self.packed.items() if not _is_bad(name)}
         return {**packed, **self.loose}
 
     def head_commit(self) -> Optional[str]:
@@ -72,7 +94,7 @@ class Refs:
         head = self.head
         if head.startswith(b"ref: "):
             head = self.all().get(head[5:], b"")
-        return head.decode("ascii") if _ID.match(head) else None
+        return head.decode("ascii") if _is_id(head) else None
 
     def stand(self, git_dir: bytes, wanted: Wanted, note: Note) -> bool:
         """Whether HEAD, branch and tags are as wanted, and nothing else was made since."""

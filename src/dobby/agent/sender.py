@@ -8,15 +8,13 @@ dies, at most the one under way is told twice.
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import signal
 import socket
 import sys
 import time
 
-from dobby.agent import durable, processes, store, telling
-from dobby.core import delivered, layout
+from dobby.agent import durable, processes, signal, store, telling
+from dobby.core import delivered, json, layout
 from dobby.core.errors import DobbyError, UsageError
 from dobby.core.notices import Delivery, Later, Refused
 

@@ -5,11 +5,12 @@ fork and exec of our own, because the agent is one thread and starts afresh for 
 
 from __future__ import annotations
 
-import functools
 import os
 import select
-import signal
 import time
+
+from dobby.agent import signal
+from dobby.core.lazy import once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ def _spawn_at_once(
         os.close(here)
 
 
-@functools.cache
+@once
 def _signals() -> tuple[int, ...]:
-    import signal
+    from dobby.agent import signal
 
     return tuple(map(int, signal.valid_signals()))
 

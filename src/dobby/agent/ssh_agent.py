@@ -7,9 +7,8 @@ until the command starts; its end before that is the end of the set-up.
 from __future__ import annotations
 
 import os
-import signal
 
-from dobby.agent import callers, processes
+from dobby.agent import callers, processes, signal
 from dobby.core.errors import UsageError
 
 TYPE_CHECKING = False

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 
-from dobby.agent import durable, limits, spawn, trouble
+from dobby.agent import durable, limits, signal, spawn, trouble
 from dobby.agent.variables import find
 from dobby.core import protocol
 from dobby.core.errors import DobbyError

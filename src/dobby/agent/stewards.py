@@ -7,15 +7,13 @@ that sees it die. Its lock says whether it lives; there is one for each machine 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
-import signal
 import sys
 import time
 
-from dobby.agent import clock, durable, inotify, locks, outbox, trouble
-from dobby.core import layout, protocol
+from dobby.agent import clock, durable, inotify, locks, outbox, signal, trouble
+from dobby.core import json, layout, protocol
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False

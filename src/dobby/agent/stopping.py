@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
-from dobby.agent import clock, conclude, durable, locks, members, processes, rows, store
+from dobby.agent import clock, conclude, durable, locks, members, processes, rows, signal, store
 from dobby.core import events as ev
 from dobby.core import status as st
 from dobby.core.errors import DobbyError

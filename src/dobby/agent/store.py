@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 from dobby.agent import clock, durable, locks
 from dobby.agent.processes import Identity
 from dobby.core import events as ev
-from dobby.core import layout
+from dobby.core import json, layout
 from dobby.core import request as rq
 from dobby.core import status as st
 from dobby.core.errors import DobbyError, UsageError

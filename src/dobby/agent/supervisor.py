@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from dobby.agent import (
@@ -20,6 +19,7 @@ from dobby.agent import (
     processes,
     readable,
     sandbox,
+    signal,
     spare,
     ssh_agent,
     stewards,

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -44,9 +43,11 @@ def provide(name: str, home: str, env: Mapping[str, str], steps: Steps) -> str:
 def lead_to(program: str) -> str:
     """A directory for PATH with the program alone: beside the program itself lies a python."""
     top, _, name = program.rpartition("/bin/")
-    with contextlib.suppress(FileExistsError):
-        durable.make_dirs(f"{top}/path")
+    durable.make_dirs(f"{top}/path")
+    try:
         os.symlink(f"../bin/{name}", f"{top}/path/{name}")
+    except FileExistsError:
+        return f"{top}/path"
     return f"{top}/path"
 
 

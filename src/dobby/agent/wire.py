@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
@@ -66,8 +66,6 @@ class Wire:
 
     def reply_json(self, kind: str, value: Any) -> None:
         """`value` is plain, or JSON already, as bytes."""
-        import json
-
         self.reply(kind, value if isinstance(value, bytes) else json.dumps(value).encode())
 
     def say(self, text: str) -> None:

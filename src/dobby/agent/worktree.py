@@ -6,7 +6,6 @@ import os
 
 from dobby.agent import gitdir, objects, spawn, trees
 from dobby.agent.gitdir import Broken
-from dobby.core.lazy import regex
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -22,7 +21,6 @@ _STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-subm
 _FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
 _BETWEEN = ("diff-tree", "-r", "-z", "--no-renames")
 _MOST_BY_NAME = 200  # git compares each with every name of the index
-_HIDDEN = regex(rb"\0[^H?] ")  # assume-unchanged, skip-worktree, unmerged …
 _GITLINK_MODE = b"\0\0\xe0\0"  # 160000, as an index holds it (gitformat-index(5))
 
 
@@ -83,7 +81,7 @@ class Worktree:
         answers = [*(told or ()), *self._at_once(asked)]
         said = os.lseek(self._steps.log_fd, 0, os.SEEK_END) > start
         (status_code, status), (files_code, files) = answers[:2]
-        if status_code or files_code or _HIDDEN.search(b"\0" + files):
+        if status_code or files_code or _hides(files):
             return None, said
         code, between = answers[2] if len(answers) > 2 else (0, b"")
         tracked = tuple(entry[3:] for entry in status.split(b"\0") if entry)
@@ -204,3 +202,9 @@ def _untracked(listing: bytes) -> tuple[bytes, ...]:
             break
         entries.append(entry[2:].rstrip(b"/"))
     return tuple(entries)
+
+
+def _hides(files: bytes) -> bool:
+    """Whether any of `git ls-files -z -v` is neither H nor ?: assume-unchanged, skip-worktree, unmerged."""
+    marked = b"\0" + files
+    return marked.count(b"\0H ") + marked.count(b"\0? ") != files.count(b"\0")

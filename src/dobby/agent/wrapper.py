@@ -8,10 +8,9 @@ A fork of the supervisor rather than an sh: no shell can tell `exit 137` from SI
 from __future__ import annotations
 
 import os
-import signal
 import time
 
-from dobby.agent import cgroups, clock, durable, limits, members, processes, spawn, trouble
+from dobby.agent import cgroups, clock, durable, limits, members, processes, signal, spawn, trouble
 from dobby.core import container, layout
 from dobby.core import status as st
 from dobby.core.record import Record
@@ -168,7 +167,9 @@ def cause_of(code: int) -> Record:
     if code >= 0:
         return st.Exit(code=code)
     try:
-        name = signal.Signals(-code).name
+        from signal import Signals
+
+        name = Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
     hint = "probably out of memory" if -code == signal.SIGKILL else ""

@@ -6,8 +6,6 @@ both engines have are used, but where a line says which one it is for.
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.lazy import regex
@@ -25,7 +23,7 @@ PROGRAMS = ("podman", "docker")
 LABEL = "dobby.run"  # on a container: the run's directory, whole
 _IMAGE = regex(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z")
 SIGNALS = range(128 + 1, 128 + 65)
-_FROM_CONTEXT = regex(r"^\s*(COPY|ADD)\s(?!\s*--from=)|^\s*RUN\s.*--mount=", re.I | re.M)
+_FROM_CONTEXT = regex(r"(?im)^\s*(COPY|ADD)\s(?!\s*--from=)|^\s*RUN\s.*--mount=")
 _PASSTHROUGH_SINCE = 4  # podman 4.0: --log-driver passthrough
 
 # A variable of the user's travels to the container under this name: PATH or XDG_RUNTIME_DIR as such

@@ -13,8 +13,7 @@ writes; the last line of a delivery counts.
 
 from __future__ import annotations
 
-import json
-
+from dobby.core import json
 from dobby.core.record import Record
 
 TYPE_CHECKING = False

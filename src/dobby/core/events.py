@@ -20,7 +20,7 @@ know, and a last line that was cut.
 
 from __future__ import annotations
 
-import json
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from dobby.core import json
 from dobby.core.harmless import harmless, shortened
 from dobby.core.lazy import regex
 from dobby.core.record import Record
@@ -65,6 +64,8 @@ def mask(data: bytes, secrets: Iterable[str]) -> bytes:
     forms = {form for secret in secrets for form in _forms(secret)}
     if not forms:
         return data
+    import re
+
     longest_first = sorted(forms, key=lambda form: (-len(form), form))
     return re.sub(b"|".join(map(_pattern, longest_first)), MASK, data)
 
@@ -75,7 +76,6 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[bytes]:
-    import json
     from urllib.parse import quote, quote_plus
 
     text = secret.strip()
@@ -91,6 +91,8 @@ def _forms(secret: str) -> Iterator[bytes]:
 
 
 def _pattern(form: bytes) -> bytes:
+    import re
+
     pattern = re.escape(form)
     return pattern if len(form) >= 4 else rb"(?<![\w])" + pattern + rb"(?![\w])"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.harmless import one_line
 from dobby.core.lazy import regex
 
@@ -21,7 +19,7 @@ _TELLING = (
     regex(r"(?:OUTDATED|changed).*lock"),
     regex(r"DO NOT MATCH THE HASHES"),
     regex(r"ERROR: (?:Could not find a version|Cannot install|Package .* requires a different Python)"),
-    regex(r"version solving failed|ResolutionFailure|Unsatisfiable", re.I),
+    regex(r"(?i)version solving failed|ResolutionFailure|Unsatisfiable"),
     regex(r"\bNo (?:interpreter|matching distribution) found\b|is not allowed by the project"),
     # npm names a log of its own last, and codes first.
     regex(r"^npm (?:error|ERR!) (?!(?:code|errno|syscall|path|dest|cwd|command) |A complete log)\S"),

@@ -7,7 +7,6 @@ and Poetry's: https://python-poetry.org/docs/dependency-specification/
 from __future__ import annotations
 
 import posixpath
-import re
 
 from dobby.core import pyproject, recipe, toml
 from dobby.core.lazy import regex
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from dobby.core.plan import Tree
 
 _PLAIN = regex(r"(?:cpython-?|python-?)?(\d+(?:\.\d+){0,2})\Z")
+_OR, _AND = regex(r"\|\|?"), regex(r",|(?<=[\d*])\s+(?=\D)")
+_SERIES, _DIGITS = regex(r"==[\d.]+\.\*"), regex(r"\d+")
 _CLAUSE = regex(r"(===|==|!=|~=|<=|>=|<|>|\^|~)?\s*v?(\d+(?:\.\d+)*)(\.\*|\.x)?\Z")
 
 
@@ -63,9 +64,7 @@ def _of_pipfile(tree: Tree) -> list[Wish]:
 def is_fit(version: str, wanted: Iterable[Wish]) -> bool:
     """Whether "3.11.7" is what every one of them asks for."""
     numbers = _numbers(version)
-    return all(
-        any(_holds_all(numbers, choice) for choice in re.split(r"\|\|?", wish.spec)) for wish in wanted
-    )
+    return all(any(_holds_all(numbers, choice) for choice in _OR.split(wish.spec)) for wish in wanted)
 
 
 def sentence(wanted: Iterable[Wish], have: Iterable[str]) -> str:
@@ -80,11 +79,11 @@ def sentence(wanted: Iterable[Wish], have: Iterable[str]) -> str:
 
 
 def _shown(spec: str) -> str:
-    return spec[2:-2] if re.fullmatch(r"==[\d.]+\.\*", spec) else spec
+    return spec[2:-2] if _SERIES.fullmatch(spec) else spec
 
 
 def _holds_all(version: tuple[int, ...], clauses: str) -> bool:
-    return all(_holds(version, clause.strip()) for clause in re.split(r",|(?<=[\d*])\s+(?=\D)", clauses))
+    return all(_holds(version, clause.strip()) for clause in _AND.split(clauses))
 
 
 def _holds(version: tuple[int, ...], clause: str) -> bool:
@@ -114,4 +113,4 @@ def _holds(version: tuple[int, ...], clause: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    return tuple(int(part) for part in _DIGITS.findall(version))

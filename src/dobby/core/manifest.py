@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from dobby.core import json
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.names import shown

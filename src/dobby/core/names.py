@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.errors import UsageError
 from dobby.core.lazy import regex
 
 MAX_LENGTH = 64
-_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_UNFIT = regex(r"[^A-Za-z0-9._-]+")
+_DOTS = regex(r"\.{2,}")
 # A part of RFC 5322 that no header, list or shell can misread: no quotes, brackets, controls.
 _ADDRESS = regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}\Z")
 _RULE = (
@@ -19,7 +18,10 @@ _RULE = (
 
 def is_name(text: str) -> bool:
     """Whether `text` may be a label, project or run id: safe as a file name and a git ref."""
-    return bool(_NAME.match(text)) and ".." not in text and not text.endswith((".", ".lock"))
+    if not (text.isascii() and text[:1].isalnum() and len(text) <= MAX_LENGTH):
+        return False
+    rest = text.replace(".", "").replace("_", "").replace("-", "")
+    return rest.isalnum() and ".." not in text and not text.endswith((".", ".lock"))
 
 
 def check_name(text: str, what: str) -> str:
@@ -55,8 +57,8 @@ def check_revision(revision: str) -> str:
 
 def make_name(text: str, fallback: str) -> str:
     """`text` made fit: other characters become '-'; `fallback` when nothing is left."""
-    fit = re.sub(r"[^A-Za-z0-9._-]+", "-", text)
-    fit = re.sub(r"\.{2,}", ".", fit).lstrip("._-")[:MAX_LENGTH]
+    fit = _UNFIT.sub("-", text)
+    fit = _DOTS.sub(".", fit).lstrip("._-")[:MAX_LENGTH]
     while fit.endswith((".", "-", ".lock")):
         fit = fit[:-5] if fit.endswith(".lock") else fit[:-1]
     return fit if is_name(fit) else fallback

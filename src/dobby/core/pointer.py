@@ -6,8 +6,6 @@ The format is git-lfs's (docs/spec.md there): lines of "key value", "version" fi
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.lazy import regex
 from dobby.core.record import Record
 
@@ -18,8 +16,8 @@ _VERSIONS = (
     b"https://hawser.github.com/spec/v1",
     b"http://git-media.io/v/2",
 )
-_OID = regex(rb"^oid sha256:([0-9a-f]{64})$", re.MULTILINE)
-_SIZE = regex(rb"^size ([0-9]+)$", re.MULTILINE)
+_OID = regex(rb"(?m)^oid sha256:([0-9a-f]{64})$")
+_SIZE = regex(rb"(?m)^size ([0-9]+)$")
 
 
 class Pointer(Record):

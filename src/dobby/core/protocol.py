@@ -22,7 +22,7 @@ only from the `done` or `fail` reply, never from an exit code.
 
 from __future__ import annotations
 
-import json
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 
-from dobby.core import toml
+from dobby.core import json, toml
 from dobby.core.plan import PlanError, key_text
 from dobby.core.record import Record
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from dobby.core import names, settings
+from dobby.core import json, names, settings
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
 from dobby.core.record import Record

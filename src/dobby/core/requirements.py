@@ -6,7 +6,6 @@ The format is pip's: https://pip.pypa.io/en/stable/reference/requirements-file-f
 from __future__ import annotations
 
 import posixpath
-import re
 
 from dobby.core.lazy import regex
 from dobby.core.record import Record
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 FILE = "requirements.txt"
 
+_CONTINUED = regex(r"\\\r?\n")
+_FILE_URL = regex(r"^file:(?://(?:localhost)?(?=/))?")
 _INCLUDE = regex(r"(?:-r|-c|--requirement|--constraint)[ \t=]*(\S+)")
 _EDITABLE = regex(r"(?:-e|--editable)[ \t=]*(.+)")
 _COMMENT = regex(r"(?:^|[ \t])#.*")
@@ -75,7 +76,7 @@ def included(tree: Tree, first: str = FILE) -> list[tuple[str, str]]:
 
 def logical_lines(text: str) -> list[str]:
     """Lines without comments and blanks, those continued by a backslash joined."""
-    joined = re.sub(r"\\\r?\n", "", text)
+    joined = _CONTINUED.sub("", text)
     return [line for raw in joined.splitlines() if (line := _COMMENT.sub("", raw).strip())]
 
 
@@ -98,7 +99,7 @@ def parse_local(line: str) -> Local | None:
     word = _TRAILING.sub("", editable[1] if editable else line).strip().strip("\"'")
     place = _EXTRAS.sub("", _NAMED.sub("", word))
     if place.startswith("file:"):
-        place = re.sub(r"^file:(?://(?:localhost)?(?=/))?", "", place).partition("#")[0]
+        place = _FILE_URL.sub("", place).partition("#")[0]
     elif "://" in place or not _looks_like_path(place, bool(editable)):
         return None
     path = posixpath.normpath(place)

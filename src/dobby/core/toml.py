@@ -6,12 +6,11 @@ dates and times stay text; some of what it refuses is read too.
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from typing import Any
 
 _BLANK = regex(r"[ \t]*")
@@ -21,10 +20,10 @@ _BARE = regex(r"[A-Za-z0-9_-]+")
 _BASIC = regex(r'"((?:[^"\\\n]|\\.)*)"')
 _LITERAL = regex(r"'([^'\n]*)'")
 # Up to two quotes may stand before the three that close.
-_LONG_BASIC = regex(r'"""(?:\r?\n)?((?:[^"\\]|\\.|"(?!""))*"{0,2})"""', re.S)
-_LONG_LITERAL = regex(r"'''(?:\r?\n)?((?:[^']|'(?!''))*'{0,2})'''", re.S)
+_LONG_BASIC = regex(r'(?s)"""(?:\r?\n)?((?:[^"\\]|\\.|"(?!""))*"{0,2})"""')
+_LONG_LITERAL = regex(r"(?s)'''(?:\r?\n)?((?:[^']|'(?!''))*'{0,2})'''")
 _PLAIN = regex(r"[A-Za-z0-9+._:-]+(?: [0-9][0-9:.Z+-]*)?")
-_ESCAPE = regex(r"\\(?:[ \t]*\r?\n[ \t\r\n]*|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.S)
+_ESCAPE = regex(r"(?s)\\(?:[ \t]*\r?\n[ \t\r\n]*|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\033", '"': '"', "\\": "\\"}
 _INTEGER = regex(r"[+-]?(?:0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)\Z")
 _FLOAT = regex(r"[+-]?(?:inf|nan|[0-9][0-9_]*(?:\.[0-9_]+)?(?:[eE][+-]?[0-9_]+)?)\Z")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from dobby.core.errors import UsageError
 from dobby.core.lazy import regex
 from dobby.core.names import shown
@@ -13,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SCHEME = regex(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_TRANSPORT = regex(r"[A-Za-z0-9+.-]*::")
 _SCP_LIKE = regex(r"(?:[^/@:]+@)?(\[[^]/]+\]|[^/:@]+):(?!:)")
 _ORDINARY = ("https", "http", "ssh", "git", "file", "git+ssh", "ssh+git")
 
@@ -93,7 +92,7 @@ def check_ordinary(url: str, what: str) -> str:
         not url
         or url.startswith("-")
         or any(ord(c) < 32 or ord(c) == 127 for c in url)
-        or re.match(r"[A-Za-z0-9+.-]*::", url)
+        or _TRANSPORT.match(url)
         or (scheme and scheme.group(1).lower() not in _ORDINARY)
     )
     host = without_user_info(url)[scheme.end() :] if scheme else without_user_info(url)

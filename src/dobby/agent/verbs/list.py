@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from dobby.agent import rows, store
 from dobby.agent.index import Index
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import signal
 import time
 
 from dobby.agent import (
@@ -15,6 +13,7 @@ from dobby.agent import (
     outbox,
     processes,
     sandbox,
+    signal,
     spare,
     stewards,
     store,
@@ -22,7 +21,7 @@ from dobby.agent import (
     turn,
 )
 from dobby.agent.sizes import size_of
-from dobby.core import layout
+from dobby.core import json, layout
 from dobby.core.errors import Busy, DobbyError
 from dobby.core.lazy import regex
 from dobby.core.sizes import size_text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import time
 
 from dobby.agent import admission, containers, durable, environment, rows, variables
+from dobby.core import json
 from dobby.core.errors import NotFound
 
 TYPE_CHECKING = False
