@@ -8,9 +8,9 @@ where they are used: the process that looks has its own beside those of the laun
 
 from __future__ import annotations
 
-import json
 import os
 
+from dobby.core import json
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
