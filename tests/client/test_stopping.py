@@ -168,6 +168,20 @@ def test_a_stop_races_a_normal_end(client: Client, host: Host) -> None:
     assert "stopped" in seen
 
 
+def test_a_stop_between_the_end_and_its_final_state_comes_too_late(client: Client, host: Host) -> None:
+    """The window that a race seldom hits: the command's end is recorded, and the supervisor held up."""
+    gate = f"{host.home}/gate"
+    run = launch(client, host, f"echo $$ > $DOBBY_OUTPUTS/pids; {until_open(gate)}; exit 3")
+    run.pids()
+    os.kill(run.supervisor(), signal.SIGSTOP)
+    touch(gate)
+    until(lambda: os.path.exists(f"{run.root}/exit.json"), 20)
+    row = run.stop()
+    assert (row["status"], row["exit_code"]) == ("failed", 3)
+    assert os.path.exists(f"{run.root}/stop.json")
+    assert run.row()["status"] == "failed"
+
+
 def test_a_stop_that_comes_after_the_end_changes_nothing(client: Client, host: Host) -> None:
     run = launch(client, host, "exit 3")
     row = run.wait()
