@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.agent.sandboxes import in_child
 
-from dobby.agent import durable
+from dobby.agent import durable, spawn
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -58,6 +60,29 @@ def test_a_crash_before_the_spare_name_was_removed(path: str) -> None:
     before = durable.read(path)
     assert not durable.create(path, b"other")
     assert durable.read(path) == before
+
+
+def test_of_many_that_want_the_reserved_space_one_gets_it(path: str) -> None:
+    """Two may stop a run at one instant, on a full disk."""
+
+    def create(number: int) -> None:
+        assert durable.create(path, b"%d\n" % number * number)
+
+    for _ in range(20):
+        durable.reserve(path)
+        pids = [in_child(partial(create, number)) for number in range(1, 5)]
+        assert sorted(spawn.wait(pid) for pid in pids) == [0, 1, 1, 1]
+        data = durable.read(path) or b""
+        assert data == data[:2] * int(data[:1])
+        assert os.listdir(os.path.dirname(path)) == ["state.json"]
+        os.unlink(path)
+
+
+def test_space_that_is_not_needed_is_given_back(path: str) -> None:
+    durable.reserve(path)
+    durable.release(path)
+    durable.release(path)
+    assert os.listdir(os.path.dirname(path)) == []
 
 
 def test_a_cut_line_spoils_no_other(path: str) -> None:
@@ -129,7 +154,7 @@ def test_a_directory_that_all_may_write_to_stays_as_it_is(tmp_path: Path) -> Non
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from dobby.agent import durable
+from dobby.agent import durable, spawn
 kind, path = sys.argv[2:]
 if kind == "create":
     durable.create(path, b"new" * 100)
@@ -200,7 +225,7 @@ def test_a_fault_leaves_old_or_new_and_is_never_called_success(path: str, kind: 
 FULL = """
 import errno, os, sys
 sys.path.insert(0, sys.argv[1])
-from dobby.agent import durable
+from dobby.agent import durable, spawn
 path = sys.argv[2] + "/final.json"
 durable.reserve(path)
 with open(sys.argv[2] + "/filler", "wb", buffering=0) as file:

@@ -274,11 +274,14 @@ def test_secrets_are_nowhere(
     said: list[str] = []
     client = Client(cwd=repo.path, say=said.append)
     watching = Watching(CANARY)
-    job = 'test "$TOKEN" = "$FILED" && git remote get-url origin && cat $DOBBY_OUTPUTS/../request.json'
+    # What lives for an instant alone is looked at while it does.
+    unseen = '! printf %s "$TOKEN" | grep -qsaFf - /proc/[0-9]*/cmdline'
+    whole = 'test "$TOKEN" = "$FILED"'
+    job = f"{whole} && {unseen} && git remote get-url origin && cat $DOBBY_OUTPUTS/../request.json"
     options: dict[str, Any] = {
         "env": ["TOKEN"],
         "env_file": str(tmp_path / "env"),
-        "setup": 'test "$TOKEN" = "$FILED" && env | grep -c TOKEN',
+        "setup": f"{whole} && {unseen} && env | grep -c TOKEN",
     }
     row, log = finished(client, host, job, label="first", **options)
     monkeypatch.setenv("FILED", CANARY)

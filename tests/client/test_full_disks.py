@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests import stewards
 from tests.client import hook as hooks
-from tests.client.carried import launch
+from tests.client.carried import is_alive, launch
 from tests.wait import until
 
 from dobby import Client
@@ -57,3 +57,20 @@ def test_a_disk_that_a_job_has_filled(repo: Repo, small: Host, what: str) -> Non
         assert (LOG_CUT in row["note"]) == (what == "by its log")
         told = hook.wait("failed")["run"]
         assert (told["exit_code"], told["note"]) == (3, row["note"])
+
+
+@pytest.mark.parametrize("host", ["local"], indirect=True)
+@pytest.mark.parametrize("what", FILLS)
+def test_a_run_that_has_filled_the_disk_can_be_stopped(repo: Repo, small: Host, what: str) -> None:
+    client = Client(cwd=repo.path)
+    command = f"{FILLS[what]}; exec sleep 600"
+    run = launch(client, small, command, force=True)
+    until(lambda: is_full(small.home), 30)
+    row = run.stop()
+    assert (row["status"], row["note"]) == ("stopped", LOG_CUT if what == "by its log" else "")
+    until(lambda: not is_alive(run.wrapper()), 10)
+
+
+def is_full(place: str) -> bool:
+    found = os.statvfs(place)
+    return not found.f_bfree or not found.f_ffree

@@ -54,6 +54,7 @@ def conclude(
     containers.remove(stored.run, force=False)
     final = _final(stored, cause, started, duration_s, full)
     store.finish(stored.run, final)
+    durable.release(stored.run.stop)
     cgroups.remove(stored.fences())
     return final
 

@@ -8,6 +8,7 @@ the last of them. What must be written even on a full disk has its space set asi
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 
@@ -91,19 +92,28 @@ def replace(path: str, data: bytes) -> None:
 def create(path: str, data: bytes) -> bool:
     """Create `path` whole and durably, once: False when it exists already (link(2)).
 
-    Uses the space that `reserve` set aside for it; then there may be one writer at a time."""
-    temp = _fill_spare(path, data) or _temp(path)
-    try:
-        if temp != _spare(path):
-            write_new(temp, data)
-        _link(temp, path)
-        created = True
-    except FileExistsError:
-        created = False
-    finally:
-        discard(temp)
+    Uses the space that `reserve` set aside for it."""
+    created = _create(path, data)
     sync_dir(os.path.dirname(path))
     return created
+
+
+def _create(path: str, data: bytes) -> bool:
+    held = _fill_spare(path, data)
+    if held is None and os.path.lexists(path):  # a full disk has no room for what comes too late
+        return False
+    temp = _temp(path) if held is None else _spare(path)
+    try:
+        if held is None:
+            write_new(temp, data)
+        _link(temp, path)
+    except FileExistsError:
+        return False
+    finally:
+        discard(temp)
+        if held is not None:
+            os.close(held)
+    return True
 
 
 def _link(temp: str, path: str) -> None:
@@ -129,22 +139,31 @@ def reserve(path: str) -> None:
         os.close(fd)
 
 
-def _fill_spare(path: str, data: bytes) -> str:
-    """The file with the reserved space, now holding `data`; "" where there is none to be used."""
-    spare = _spare(path)
+def release(path: str) -> None:
+    """`create(path, …)` will not be needed any more, so neither will its space."""
+    discard(_spare(path))
+
+
+def _fill_spare(path: str, data: bytes) -> int | None:
+    """A descriptor of the file with the reserved space, now holding `data`: nobody else fills it while
+    that is open. None where there is none to be used."""
     try:
-        fd = os.open(spare, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(_spare(path), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return ""
+        return None
     try:
-        if os.fstat(fd).st_nlink > 1:  # it is `path` already: a crash came before its unlink
-            return ""
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # Two names: it is `path` already, a crash came before its unlink. None: another was faster.
+        if os.fstat(fd).st_nlink != 1:
+            os.close(fd)
+            return None
         write_all(fd, data)
         os.ftruncate(fd, len(data))
         os.fsync(fd)
-    finally:
+    except BaseException:
         os.close(fd)
-    return spare
+        raise
+    return fd
 
 
 def _spare(path: str) -> str:

@@ -127,7 +127,7 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     os.close(
         os.open(f"{temp}/events.jsonl", os.O_CREAT | os.O_CLOEXEC, 0o600)
     )  # its name is safe with the run's
-    for path in (run.exit, run.final):  # these must be written, however full the disk is by then
+    for path in (run.exit, run.final, run.stop):  # to be written however full the disk is by then
         durable.reserve(f"{temp}/{os.path.basename(path)}")
     lock = locks.take(f"{temp}/lock", wait=True)
     assert lock is not None  # noqa: S101 - it waited
