@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.client.fake_client import call
 
 from dobby.cli import main as cli
 from dobby.client import Client
+
+if TYPE_CHECKING:
+    from tests.gitrepo import Repo
 
 Capture = pytest.CaptureFixture[bytes]
 
@@ -189,6 +192,27 @@ def test_every_verb_has_help_with_examples(capsysbinary: Capture, verb: str) -> 
 @pytest.mark.parametrize("verb", ["wait", "stop", "restart", "logs", "fetch", "shell"])
 def test_verbs_that_take_a_label_take_host_run_and_json(verb: str) -> None:
     assert {"-H", "--host", "--run", "--json"} <= set(cli.load_verb(verb).make_parser().option_kinds)
+
+
+def test_a_launch_imports_nothing_slow(repo: Repo) -> None:
+    """Each of these costs from 4 to 30 ms, between Enter and the first line."""
+    repo.write("hello.py", "print('changed')\n")
+    code = (
+        "import sys\nfrom dobby.cli.main import main\n"
+        "before = set(sys.modules)\n"
+        "code = main(['run', '.', 'true', '-H', 'local', '-f', '--environment', 'none'])\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)\nsys.exit(code)"
+    )
+    for _ in range(2):  # the first one packs the agent
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], cwd=repo.path, capture_output=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    new = set(done.stderr.decode().splitlines()[-1].split())
+    assert "dobby.client.launching" in new
+    assert not sorted(
+        new & {"shutil", "socket", "tempfile", "hashlib", "zipfile", "dataclasses", "typing", "lzma"}
+    )
 
 
 def test_help_and_version_import_next_to_nothing() -> None:

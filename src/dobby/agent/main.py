@@ -64,9 +64,11 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
 
 
 def _get_ready() -> None:
-    """The call is still being made up, which only a launch's is: import what that needs."""
-    imported("dobby.agent.verbs.launch")
-    imported("dobby.agent.supervisor")
+    """The call is still being made up, which only a launch's is: import what that needs, and the
+    supervisor that will be forked (ctypes is for inotify)."""
+    for name in ("verbs.launch", "verbs.follow", "supervisor"):
+        imported(f"dobby.agent.{name}")
+    imported("ctypes")
 
 
 def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:

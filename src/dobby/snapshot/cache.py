@@ -17,12 +17,11 @@ def load(path: str) -> dict[str, str]:
 
 def store(path: str, entries: dict[str, str], most: int) -> None:
     """Keep the newest `most` entries. Written aside and renamed: a reader sees old or new."""
-    import tempfile  # 5 ms, which most calls need not pay
-
     folder = os.path.dirname(path)
+    aside = f"{folder}/.new-{os.urandom(8).hex()}"
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        fd, aside = tempfile.mkstemp(prefix=".new-", dir=folder)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
         return  # what cannot be remembered is asked again: slower, and as right
     with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
