@@ -142,14 +142,14 @@ def test_a_held_label_says_by_whom(client: Client, host: Host) -> None:
 
 
 def test_two_clients_at_one_instant(repo: Repo, host: Host) -> None:
-    outcomes: list[str] = []
+    won: list[str] = []
+    refused: list[dobby.Busy] = []
 
     def one() -> None:
         try:
-            launch(Client(cwd=repo.path), host, "sleep 60")
-            outcomes.append("won")
-        except dobby.Busy:
-            outcomes.append("busy")
+            won.append(launch(Client(cwd=repo.path), host, "sleep 60").run_id)
+        except dobby.Busy as busy:
+            refused.append(busy)
 
     launch(Client(cwd=repo.path), host, "true", label="warm")
     threads = [threading.Thread(target=one) for _ in range(3)]
@@ -157,7 +157,10 @@ def test_two_clients_at_one_instant(repo: Repo, host: Host) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcomes) == ["busy", "busy", "won"]
+    assert (len(won), len(refused)) == (1, 2)
+    for busy in refused:
+        assert (busy.exit_code, busy.details["holder"]["run_id"]) == (75, won[0])
+        assert ", started by " in busy.message
     Client(cwd=repo.path).stop("main", host=host.name)
 
 
