@@ -88,7 +88,7 @@ class Session:
 
     def foretell(self, ahead: bytes) -> None:
         """Say, after `begin`, what the call is likely to be for (`protocol.dump_ahead`)."""
-        if self._begun is not None:
+        if self._begun is not None and not self._begun.told:
             self._begun.told = self._send(self._begun.process, protocol.frame(ahead))
 
     def give_up(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from _thread import get_ident
 
 from dobby import shipping
 from dobby.client import rows, state
@@ -49,7 +50,8 @@ class Hosts:
         self._interactive = interactive
         self._limit_s = options.answer_within_s
         self._open: dict[str, Transport] = {}
-        self._ahead: dict[str, Session] = {}
+        # By host and thread: what one foretells is not what another asks for.
+        self._ahead: dict[tuple[str, int], Session] = {}
         self._agent: shipping.Agent | None = None
 
     def transport(self, host: str) -> Transport:
@@ -80,26 +82,25 @@ class Hosts:
     def begin(self, host: str) -> None:
         """Start the next call's session now, where that takes no handshake: the agent starts while
         the call is still being made up here. `give_up` ends one that no call has used."""
-        if host not in self._ahead and self.transport(host).is_near():
+        mine = host, get_ident()
+        if mine not in self._ahead and self.transport(host).is_near():
             session = Session(self.transport(host), self.agent())
             try:
                 session.begin()
             except DobbyError:  # the call itself will say why
                 return
-            if self._ahead.setdefault(host, session) is not session:
-                session.give_up()  # another thread was before us
+            self._ahead[mine] = session
 
     def foretell(self, host: str, ahead: bytes) -> None:
         """Say what a call that `begin` has started a session for is likely to be for."""
-        session = self._ahead.get(host)
+        session = self._ahead.get((host, get_ident()))
         if session is not None:
             session.foretell(ahead)
 
     def give_up(self) -> None:
-        for host in list(self._ahead):
-            begun = self._ahead.pop(host, None)
-            if begun is not None:
-                begun.give_up()
+        me = get_ident()
+        for mine in [key for key in list(self._ahead) if key[1] == me]:
+            self._ahead.pop(mine).give_up()
 
     def call(
         self,
@@ -130,7 +131,7 @@ class Hosts:
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
     ) -> dict[str, Any]:
-        begun = self._ahead.pop(way.host, None) if way is self._open.get(way.host) else None
+        begun = self._ahead.pop((way.host, get_ident()), None) if way is self._open.get(way.host) else None
         result = (begun or Session(way, self.agent())).call(verb, args, on_reply)
         for row in rows.of_answer(way.host, verb, result):
             row["host"] = way.host
