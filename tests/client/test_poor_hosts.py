@@ -203,7 +203,7 @@ def test_a_home_that_is_full(repo: Repo, host: Host, filesystem: Callable[[str],
     assert "make room there" in failed.value.hint
     assert "No space left" in _faults(client, host)["agent"]
     assert os.listdir(os.path.dirname(host.home)) == []
-    filesystem("size=3m")
+    filesystem("size=5m")
     with pytest.raises(dobby.DobbyError, match=r"MB of disk left in .*/dobby, less than the 200 MB"):
         launch(client, host, "true", run_id="r-1")
     assert list(_faults(client, host)) == ["disk"]
