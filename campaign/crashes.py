@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from campaign.lab import Lab
 
 
-SAMPLED = 4
+SAMPLED = 5
 
 
 def points(_: Lab, tally: Tally) -> None:

@@ -208,7 +208,7 @@ def kills_before_spawn(lab: Lab, tally: Tally) -> None:
 
 
 EXPERIMENTS = (
-    Experiment("cuts", 1000, 12, cuts),
+    Experiment("cuts", 1000, 8, cuts),
     Experiment("lost-acknowledgements", 200, 12, lost_acknowledgements),
     Experiment("kills-before-spawn", 200, 12, kills_before_spawn),
 )
