@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.agent.sandboxes import commit, git, in_child, make_repo, send
@@ -188,6 +189,28 @@ def test_what_a_killed_receiver_left_goes_with_the_next(laptop: Path, cache: str
     os.close(feed)
     os.close(pipe)
     until(lambda: not only_the_living_one() and not incoming())
+    assert objects.has_commit(cache, head(laptop), dict(os.environ))
+
+
+@pytest.mark.parametrize("before", ["open", "flock"])
+def test_a_place_that_a_sweep_takes_before_it_is_locked(
+    laptop: Path, cache: str, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """A label's launch sweeps what no receiver has locked: another one's, an instant old."""
+    swept: list[str] = []
+    where = os if before == "open" else fcntl
+    real = getattr(where, before)
+
+    def late(first: Any, *rest: Any, **more: Any) -> Any:
+        path = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else str(first)
+        if "/dobby-incoming-" in path and not swept:
+            swept.append(path)
+            os.rmdir(path)
+        return real(first, *rest, **more)
+
+    monkeypatch.setattr(where, before, late)
+    send(laptop, cache, [head(laptop)])
+    assert swept
     assert objects.has_commit(cache, head(laptop), dict(os.environ))
 
 

@@ -186,9 +186,12 @@ def _incoming(cache: str) -> tuple[str, int]:
     while True:
         path = f"{cache}/objects/{_INCOMING}{os.urandom(8).hex()}"
         os.mkdir(path, 0o700)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # a sweep took it
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.isdir(path):  # else a sweep took it between mkdir and flock
+        if os.path.isdir(path):  # else a sweep took it between open and flock
             os.mkdir(f"{path}/pack", 0o700)
             return path, lock
         os.close(lock)
