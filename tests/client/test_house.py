@@ -75,9 +75,15 @@ def test_once_a_day_the_whole_host(client: Client, host: Host) -> None:
         text = file.read()
     host.run(["sh", "-c", 'cat > "$1"', "sh", final], input=text.replace('_at":"20', '_at":"19').encode())
     host.run(["rm", "-r", gone.job])
+    project = f"{host.home}/projects/project"
+    unborn = f"{project}/cache.git.new-1-abc"
+    made = f"{project}/submodules/x.git.new-1.git"  # what it is named after may have any name
+    host.run(["mkdir", "-p", f"{unborn}/refs", f"{unborn}2", made])
+    host.run(["touch", "-d", "2 days ago", unborn, made])
     configure(host, "keep_days = 30\n")
     make_due(host)
     done(client, host, "etl")
+    assert [os.path.exists(path) for path in (unborn, f"{unborn}2", made)] == [False, True, True]
     assert [holds(run) for run in old] == [[], ["output.log", "outputs/it"]]
     refs = ["git", "-C", f"{host.home}/projects/project/cache.git", "for-each-ref", "--format=%(refname)"]
     assert b"/gone" not in host.run(refs)

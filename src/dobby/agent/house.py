@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from dobby.agent import agents, clock, conclude, durable, hostgit, locks, packs, pins, store
+from dobby.agent import agents, clock, conclude, durable, hostgit, locks, packs, pins, store, trees
 from dobby.agent.trash import Trash
 from dobby.core import keeping, layout
 from dobby.core.errors import DobbyError
@@ -143,7 +143,18 @@ def tidy_caches(project: layout.Project, env: Mapping[str, str]) -> None:
         packs.consolidate(cache, env)
 
 
+def _sweep_unborn(project: layout.Project) -> None:
+    """Caches that a launch was making when it was killed (objects.ensure_cache), a day ago or more."""
+    for folder in (project.root, project.module_caches):
+        for name in durable.names(folder):
+            path = f"{folder}/{name}"
+            unborn = ".git.new-" in name and not name.endswith(".git")
+            if unborn and time.time() - os.lstat(path).st_mtime > APART_S:
+                trees.remove_tree(path)
+
+
 def _tidy_project(project: layout.Project, env: Mapping[str, str]) -> None:
+    _sweep_unborn(project)
     known = set(store.labels(project))
     for cache in caches_of(project):
         packs.recover(cache)
