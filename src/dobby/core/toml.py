@@ -6,7 +6,6 @@ dates and times stay text; some of what it refuses is read too.
 
 from __future__ import annotations
 
-from dobby.core import toml_plain
 from dobby.core.lazy import regex
 
 TYPE_CHECKING = False
@@ -33,9 +32,7 @@ _DATE = regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:")
 
 def parse(text: str) -> dict[str, Any]:
     """The document. Raises ValueError, which names the line."""
-    text = text.replace("\r\n", "\n")
-    plain = toml_plain.parse(text)
-    return _read(text)[0] if plain is None else plain
+    return _read(text.replace("\r\n", "\n"))[0]
 
 
 def sections(text: str) -> list[tuple[list[str], int, int]]:
