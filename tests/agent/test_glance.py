@@ -85,6 +85,38 @@ def test_it_does_not_count(lab: Lab, happens: Callable[[Lab], None]) -> None:
     assert glance.answers(seen[:-1], lab.job, FIRST) is None
 
 
+def test_it_does_not_count_for_long(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody in `dobby shell` edits on while the laptop sends, and has no label."""
+    seen = look(lab)
+    put(lab.sandbox, {"a.txt": "by somebody in a shell\n"})
+    monkeypatch.setattr(glance, "FRESH_S", 0.0)
+    assert lab.run(seen=seen) == "moved 1 file to left/"
+    lab.assert_exact()
+
+
+def test_a_branch_that_was_moved_without_its_files(lab: Lab) -> None:
+    first = git(lab.laptop, "rev-parse", "HEAD")
+    commit(lab.laptop, {"a.txt": "other\n"})
+    lab.run(branch="main")
+    durable.replace(lab.job.holder, b"run2\n")
+    seen = look(lab)
+    assert glance.answers(seen, lab.job, "run2") is not None
+    git(lab.sandbox, "update-ref", "refs/heads/main", first)
+    lab.run(first, branch="main", seen=seen)
+    lab.assert_exact(first)
+
+
+def test_a_sandbox_that_was_closed_since_is_looked_at_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    seen = look(lab)
+    monkeypatch.setattr(glance, "_state", closed)
+    assert lab.run(seen=seen) == "unchanged"
+
+
 def settings_changed(lab: Lab) -> None:
     git(lab.sandbox, "config", "core.fsmonitor", "touch /tmp/ran")
 

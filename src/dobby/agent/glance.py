@@ -1,14 +1,16 @@
 """A look at a job's sandbox before its launch has arrived: git walks through the files here while the
 laptop's git walks through its own.
 
-What was seen is no promise. It counts if, once the launch has the label, no run has had it in between
-and git's own files in the sandbox are as they were then; else all is looked at again. Imports stand
-where they are used: the process that looks has its own beside those of the launch.
+What was seen is no promise. It counts if, once the launch has the label, no run has had it in between,
+git's own files in the sandbox are as they were then, and it is not old: a shell that somebody has open
+there asks for no label. Else all is looked at again. Imports stand where they are used: the process that
+looks has its own beside those of the launch.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
 from dobby.core import json, layout
 from dobby.core.errors import DobbyError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
     from dobby.agent.worktree import Answers
+
+FRESH_S = 10.0  # a laptop may send for minutes
 
 
 class Glance:
@@ -47,7 +51,7 @@ def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
     None where git has to be asked again."""
     line, _, rest = seen.partition(b"\n")
     told: dict[str, Any] = json.loads(line) if line else {}
-    if told.get("state") != _state(job, previous):
+    if not told or time.monotonic() > told["at"] + FRESH_S or told["state"] != _now(job, previous):
         return None
     at, found = 0, []
     for size in told["sizes"]:
@@ -101,7 +105,11 @@ def _look(home: str, told: dict[str, Any], sink: int) -> None:
         found = _ask(job, told["origin"], told["object_format"])
         if found is None:
             return
-        line = {"state": _state(job, conclude.read_holder(job)), "sizes": [len(data) for _, data in found]}
+        line = {
+            "at": time.monotonic(),
+            "state": _state(job, conclude.read_holder(job)),
+            "sizes": [len(data) for _, data in found],
+        }
         os.close(lock)
         durable.write_all(sink, b"".join([durable.dump_json(line), *(data for _, data in found)]))
     except (OSError, DobbyError, KeyError, ValueError):
@@ -129,12 +137,21 @@ def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
     return None if any(code for code, _ in found) or os.fstat(log_fd).st_size else found
 
 
+def _now(job: layout.Job, holder: str) -> Optional[list[Any]]:
+    """`_state`; None where it cannot be told, which whoever puts the sandbox right will mend."""
+    try:
+        return _state(job, holder)
+    except OSError:
+        return None
+
+
 def _state(job: layout.Job, holder: str) -> list[Any]:
     """Changes when a run had the label, or git has written there."""
-    from dobby.agent import gitdir, trees
+    from dobby.agent import gitdir, sandbox_refs, trees
 
     git_dir = os.fsencode(f"{job.sandbox}/.git")
     found = trees.lstat(os.fsencode(job.sandbox))
     top = [found.st_dev, found.st_ino] if found else []
+    head = sandbox_refs.Refs(git_dir).head_commit()  # by a branch's file as well
     names = (b"HEAD", b"index", b"config", b"packed-refs")
-    return [holder, top, *(gitdir.stamp_of(git_dir + b"/" + name) for name in names)]
+    return [holder, top, head, *(gitdir.stamp_of(git_dir + b"/" + name) for name in names)]
