@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,13 @@ POETRY_LOCK = (
 )
 PIPFILE_LOCK = {"_meta": {"hash": {"sha256": "0"}, "pipfile-spec": 6, "requires": {}, "sources": []}}
 PACKAGE = {"name": "x", "version": "1.0.0"}
+INSTALLERS = f"{sys.prefix}/installers/bin"  # scripts/venv.sh
 OFFLINE = {
     "UV_OFFLINE": "1",
     "PIP_NO_INDEX": "1",
     "PIP_RETRIES": "0",
     "npm_config_offline": "true",
-    "PATH": f"{os.path.dirname(UV or '/')}:{os.environ['PATH']}",
+    "PATH": f"{os.path.dirname(UV or '/')}:{os.environ['PATH']}:{INSTALLERS}",
 }
 
 FAILING = {

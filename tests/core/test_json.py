@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as pythons
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +28,18 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.cha
 VALUES = st.recursive(
     PLAIN, lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(KEYS, inner), max_leaves=8
 )
+
+
+UNIMPORTED = """\
+import sys
+sys.path.insert(0, {src!r})
+from dobby.core import json
+assert "json" not in sys.modules
+try:
+    json.loads({text!r})
+except ValueError as error:
+    print(error)
+"""
 
 
 def outcome(function: Callable[..., Any], *args: Any, **how: Any) -> str:
@@ -66,3 +81,17 @@ def test_odd_values() -> None:
     ring.append(ring)
     for value in ({1, 2}, object, {(1, 2): 3}, ring):
         assert outcome(json.dumps, value) == outcome(pythons.dumps, value)
+
+
+@pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python3"])
+@pytest.mark.parametrize("text", ['{"a', '{"a":}', "[1", "nothing", '"\\u12"'])
+def test_what_is_wrong_where_pythons_own_is_not_imported_yet(python: str, text: str) -> None:
+    if not os.path.exists(python):
+        pytest.skip(f"there is no {python} here")
+    src = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(json.__file__))))
+    script = UNIMPORTED.format(src=src, text=text)
+    done = subprocess.run([python, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    with pytest.raises(ValueError) as wrong:
+        pythons.loads(text)
+    assert done.stdout.strip() == str(wrong.value)

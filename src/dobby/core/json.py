@@ -30,7 +30,8 @@ def loads(text: str | bytes) -> Any:
         value, end = make_scanner(usual)(whole, 0)
         if end == len(whole):
             return value
-    except (ImportError, AttributeError, StopIteration, ValueError):
+    # SystemError: to raise json's own error, it needs json imported already (Python before 3.13).
+    except (ImportError, AttributeError, StopIteration, ValueError, SystemError):
         pass
     import json
 
