@@ -39,9 +39,11 @@ def altered(folder):
 
 if marker != "supervise" and altered(here):
     os.write(1, b"%b need 0\\n" % marker.encode())
-    q, f = stream.read(int(stream.readline())), stream
+    f, take = stream, lambda: stream.read(int(stream.readline()))
+    take()  # what was said ahead
+    q = take()
     sys.argv.append(os.path.basename(here))
-    exec(f.read(int(f.readline())))
+    exec(take())
 else:
     sys.path.insert(0, here)
     from dobby.agent import bundle

@@ -83,6 +83,13 @@ def test_what_cannot_start_says_why(argv: list[str], cwd: str) -> None:
     assert err.startswith(argv[0].encode())
 
 
+@pytest.mark.parametrize(("argv", "env"), [(["echo", "a\0b"], ENV), (["true"], {**ENV, "A=B": "c"})])
+def test_what_no_program_can_be_given_is_said_as_well(argv: list[str], env: dict[str, str]) -> None:
+    code, out, err = spawn.capture(argv, cwd="/", env=env)
+    assert (code, out) == (spawn.NOT_STARTED, b"")
+    assert err.startswith(argv[0].encode())
+
+
 def test_only_what_is_kept_is_inherited(tmp_path: Path) -> None:
     kept, other = (os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("kept", "other"))
     out_r, out_w = os.pipe()

@@ -83,11 +83,21 @@ def test_what_does_not_arrive_whole_is_refused(
     "damage",
     [
         *("altered", "empty", "no main", "no module", "not python", "interpreter gone", "altered unseen"),
-        *("bundle cut", "bundle wrong"),
+        *("bundle cut", "bundle wrong", "bundle short", "bundle headless"),
     ],
 )
-def test_a_damaged_agent_is_sent_again(client: Client, bare: Host, damage: str) -> None:
+def test_a_damaged_agent_is_sent_again(
+    client: Client, bare: Host, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: where it says itself that it was altered, it takes what follows as the bootstrap does."""
     finished(client, bare, "true")
+    sent, whole = [], shipping.Agent.archive
+
+    def counted(agent: shipping.Agent) -> bytes:
+        sent.append(damage)
+        return whole(agent)
+
+    monkeypatch.setattr(shipping.Agent, "archive", counted)
     (agent,) = agents(bare)
     names = {"altered": "core/names.py", "empty": "agent/main.py", "no module": "agent/wire.py"}
     path = f"{agent}/dobby/{names.get(damage, 'agent/main.py')}"
@@ -114,6 +124,7 @@ def test_a_damaged_agent_is_sent_again(client: Client, bare: Host, damage: str) 
     assert (row["status"], said) == ("succeeded", b"mended\n")
     assert agents(bare) == [agent]
     assert _contents(agent) == before
+    assert sent == [damage]
 
 
 IMPORTS = """
@@ -155,7 +166,12 @@ def _damage(bundle: str, damage: str) -> None:
     data, before = Path(bundle).read_bytes(), os.stat(bundle)
     half = len(data) // 2
     Path(bundle).write_bytes(
-        data[:half] if damage == "bundle cut" else data[:half] + bytes(len(data) - half)
+        {
+            "bundle cut": data[:half],
+            "bundle wrong": data[:half] + bytes(len(data) - half),
+            "bundle short": data[:-1],  # of a module that most verbs do without
+            "bundle headless": bytes(len(data)),
+        }[damage]
     )
     os.utime(bundle, (before.st_mtime, before.st_mtime))
 

@@ -2,7 +2,8 @@
 
 Python looks for each module in several places and reads two files for it: a third of what a verb's
 imports cost. Where the file is not there, is another interpreter's, or has been replaced since, the
-modules are imported as ever.
+modules are imported as ever. A damaged one ends the agent at once: what it lacks would be missed by some
+verb later on.
 
     16 digits, the length of the index; the index: marshal of name -> (is a package, path from the
     top, offset, size); the modules' code, each as it stands in its .pyc behind the head
@@ -24,7 +25,8 @@ _SPEC: Any = type(sys.__spec__)  # importlib's ModuleSpec, without importing tha
 
 
 def use(top: str) -> None:
-    """Import from now on what is in the bundle of the agent at `top`."""
+    """Import from now on what is in the bundle of the agent at `top`. Raises what a damaged one leads to:
+    an agent that ends before its first word is sent again (shipping.py)."""
     path = f"{top}/modules.{sys.implementation.cache_tag}"
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -33,9 +35,9 @@ def use(top: str) -> None:
     try:
         length = int(os.read(fd, HEAD))
         index = marshal.loads(os.read(fd, length))  # noqa: S302 - as the modules themselves
+        if os.fstat(fd).st_size != HEAD + length + sum(entry[3] for entry in index.values()):
+            raise EOFError(f"{path} is cut short")
         sys.meta_path.insert(0, Finder(top, path, _stamp(fd), HEAD + length, index))
-    except (ValueError, EOFError, TypeError):  # it is damaged
-        return
     finally:
         os.close(fd)
 

@@ -51,7 +51,7 @@ def spawn(
     if not (keep or group or before_exec):
         try:
             return _spawn_at_once(argv, cwd, env, stdin, stdout, stderr)
-        except OSError:  # forked, it says itself what keeps it from starting
+        except (OSError, ValueError):  # forked, it says itself what keeps it from starting
             pass
     pid = os.fork()
     if pid:
@@ -79,7 +79,7 @@ def _spawn_at_once(
     argv: Sequence[str], cwd: str, env: Mapping[str, str], stdin: Optional[int], stdout: int, stderr: int
 ) -> int:
     """The same by posix_spawn(3), which copies no page tables: a third of the CPU that a fork of a Python
-    costs. It knows no working directory, so ours is changed for that moment. Raises OSError."""
+    costs. It knows no working directory, so ours is changed for that moment. Raises OSError, ValueError."""
     source = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     actions: list[tuple[object, ...]] = [source] if stdin is None else []
     given = enumerate((stdin, stdout, stderr))
