@@ -4,6 +4,7 @@ Git LFS is none of them: its contents travel, wherever .gitattributes of the tre
 
 from __future__ import annotations
 
+import errno
 import os
 
 from dobby.core.errors import UsageError
@@ -22,6 +23,7 @@ _ATTRIBUTES = b".gitattributes"
 _LFS = b"filter=" + FILTER.encode()
 _MENTIONS_LFS = "lfs"
 _MOST_REMEMBERED = 200
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
 class Filtered(UsageError):
@@ -161,6 +163,8 @@ def _speaks(path: bytes) -> bytes:
     try:
         with open(path, "rb") as file:
             text = file.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         return b""
     return text if b"filter" in text else b""
