@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.sandboxes import Lab, commit, git, make_repo, put
+from tests.agent.sandboxes import Lab, commit, git, make_repo, put, wait_until_nobody_uses
 from tests.counted import Counted
 
 from dobby.agent import durable, glance, locks, lodged
@@ -117,6 +117,22 @@ def test_a_sandbox_that_was_closed_since_is_looked_at_again(
     assert lab.run(seen=seen) == "unchanged"
 
 
+def test_a_git_that_waits_for_ever_is_ended_and_the_label_free(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants the label would wait for it as well."""
+    os.unlink(lab.sandbox / ".git/index")  # so that git reads the attributes
+    os.mkfifo(lab.sandbox / "dir/.gitattributes")
+    os.utime(lab.sandbox / "dir/b.txt", (1, 1))
+    git(lab.sandbox, "read-tree", "HEAD")
+    monkeypatch.setattr(glance, "LONGEST_S", 1)
+    assert look(lab) == b""
+    fd = locks.take(lab.job.lock, wait=False)
+    assert fd is not None
+    locks.release(fd)
+    wait_until_nobody_uses(lab.sandbox)
+
+
 def settings_changed(lab: Lab) -> None:
     git(lab.sandbox, "config", "core.fsmonitor", "touch /tmp/ran")
 
@@ -133,12 +149,18 @@ def damaged(lab: Lab) -> None:
     put(lab.sandbox, {".git/index": "no index"})
 
 
+def head_of_nothing(lab: Lab) -> None:
+    put(lab.sandbox, {".git/HEAD": "ref: refs/heads/none\n"})
+
+
 def things_lodged(lab: Lab) -> None:
     durable.make_dirs(f"{lab.job.environment}/node")
     lodged.record(f"{lab.job.environment}/node", {b"node_modules"})
 
 
-@pytest.mark.parametrize("is_so", [settings_changed, a_hook, a_lock_of_gits, damaged, things_lodged])
+@pytest.mark.parametrize(
+    "is_so", [settings_changed, a_hook, a_lock_of_gits, damaged, head_of_nothing, things_lodged]
+)
 def test_nothing_is_said_of_a_sandbox_that_must_be_put_right_first(
     lab: Lab, is_so: Callable[[Lab], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,8 +219,27 @@ def _bad_packs(top: Path) -> None:
     (top / ".git/packed-refs").write_text("nonsense\n" + "2" * 40 + " refs/heads/../../evil\n")
 
 
+def _note_is_a_loop(top: Path) -> None:
+    (top / ".git/dobby").unlink()
+    (top / ".git/dobby").symlink_to("dobby")
+
+
+def _note_is_a_directory(top: Path) -> None:
+    (top / ".git/dobby").unlink()
+    (top / ".git/dobby").mkdir()
+
+
+def _note_is_a_fifo(top: Path) -> None:
+    (top / ".git/dobby").unlink()
+    os.mkfifo(top / ".git/dobby")
+
+
 @pytest.mark.parametrize(
-    "harm", [_no_git, _other_git, _bad_index, _no_head, _no_refs, _head_of_nothing, _bad_head, _bad_packs]
+    "harm",
+    [
+        *(_no_git, _other_git, _bad_index, _no_head, _no_refs, _head_of_nothing, _bad_head, _bad_packs),
+        *(_note_is_a_loop, _note_is_a_directory, _note_is_a_fifo),
+    ],
 )
 def test_a_damaged_repository(lab: Lab, harm: Callable[[Path], None]) -> None:
     lab.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -189,14 +188,6 @@ class TestForeignFilters:
         assert take(repo).commit == repo.head
         with pytest.raises(UsageError, match=r"lib/numbers.txt"):
             take(repo, "demo")
-
-    @pytest.mark.parametrize("link", ["lib", "lib/.gitattributes"])
-    def test_attributes_behind_a_symlink_to_itself_say_nothing(self, repo: Repo, link: str) -> None:
-        repo.commit("attributes", {"lib/.gitattributes": "*.txt filter=crypt\n"})
-        shutil.rmtree(f"{repo.path}/lib")
-        os.makedirs(os.path.dirname(f"{repo.path}/{link}"), exist_ok=True)
-        os.symlink(os.path.basename(link), f"{repo.path}/{link}")
-        assert contents(repo, take(repo))[link] == os.path.basename(link).encode()
 
 
 class TestNestedRepositories:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -308,3 +309,12 @@ def test_a_file_that_is_no_file_is_named(repo: Repo) -> None:
     os.mkfifo(f"{repo.path}/hello.py")
     with pytest.raises(DobbyError, match=r"hello.py: unsupported file type"):
         take(repo)
+
+
+@pytest.mark.parametrize("link", ["lib", "lib/.gitattributes"])
+def test_attributes_behind_a_symlink_to_itself_say_nothing(repo: Repo, link: str) -> None:
+    repo.commit("attributes", {"lib/.gitattributes": "*.txt filter=crypt\n"})
+    shutil.rmtree(f"{repo.path}/lib")
+    os.makedirs(os.path.dirname(f"{repo.path}/{link}"), exist_ok=True)
+    os.symlink(os.path.basename(link), f"{repo.path}/{link}")
+    assert contents(repo, take(repo))[link] == os.path.basename(link).encode()

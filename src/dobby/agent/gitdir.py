@@ -229,7 +229,9 @@ def _check_kinds(git_dir: bytes) -> None:
 
 
 def read_note(git_dir: bytes) -> Note:
-    """Raises Broken: a checkout without a note was never finished."""
+    """Raises Broken: a checkout without a note was never finished. A FIFO in its place, which would keep us
+    waiting, is not opened."""
+    _check_kinds(git_dir)
     lines = _text(read(git_dir + b"/" + NOTE)).split("\n")
     if len(lines) != 5:
         raise Broken("it was never finished")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 
+from dobby.agent import signal
 from dobby.core import json, layout
 from dobby.core.errors import DobbyError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dobby.agent.worktree import Answers
 
 FRESH_S = 10.0  # a laptop may send for minutes
+LONGEST_S = 30  # others may want the label; git waits for ever where a job left a FIFO as .gitattributes
 
 
 class Glance:
@@ -97,6 +99,7 @@ def _look(home: str, told: dict[str, Any], sink: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)
+    _end_in_time()
     try:
         job = store.canonical(home, told["project"], told["label"])
         lock = locks.look(job.lock)
@@ -116,9 +119,16 @@ def _look(home: str, told: dict[str, Any], sink: int) -> None:
         return
 
 
+def _end_in_time() -> None:
+    """With the git that was started: nobody else would end them."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
+    signal.alarm(LONGEST_S)
+
+
 def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
     """None where git might not be safe to start there, or has anything to complain of."""
-    from dobby.agent import gitdir, hostgit, lodged, worktree
+    from dobby.agent import gitdir, hostgit, lodged, sandbox_refs, worktree
     from dobby.agent.steps import Steps
 
     top, git_dir = os.fsencode(job.sandbox), os.fsencode(f"{job.sandbox}/.git")
@@ -130,6 +140,8 @@ def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
         origin=origin,
     )
     if not gitdir.is_as_left(git_dir, wanted) or lodged.paths(job):
+        return None
+    if sandbox_refs.Refs(git_dir).head_commit() is None:  # all files would seem to be new
         return None
     log_fd = os.memfd_create("said")
     steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
