@@ -147,6 +147,18 @@ def test_a_directory_replaced_by_a_symlink(lab: Lab, outside: Path, where: str, 
     assert listing(outside) == before
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_directory_replaced_by_a_symlink_to_itself(lab: Lab, moves: bool) -> None:
+    """git only complains of the files behind it, and leaves them out of what differs."""
+    lab.run()
+    shutil.rmtree(lab.sandbox / "dir")
+    os.symlink("dir", lab.sandbox / "dir")
+    if moves:
+        commit(lab.laptop, {"a.txt": "other\n"})
+    lab.run()
+    lab.assert_exact()
+
+
 @pytest.mark.parametrize("where", ["index", "HEAD", "config", "packed-refs", "refs/heads/main", "dobby"])
 def test_a_file_of_git_replaced_by_a_symlink(lab: Lab, outside: Path, where: str) -> None:
     lab.run()

@@ -156,12 +156,13 @@ class Checkout:
                 path = None if rel in links else left.take(trees.join(self.rel, rel))
                 changed[rel] = path or changed.get(rel)
                 moved += [rel] if path else []
-            if not any(os.path.basename(rel) == _ATTRIBUTES for rel in moved):
+            if any(os.path.basename(rel) == _ATTRIBUTES for rel in moved):
+                # files may have been written under the attributes that are gone now
+                self._tree.forget_times(head)
+            elif seen.whole or not moved:
                 return Cleared(
                     changed=changed, stay=tuple(stay), attributes=seen.attributes, ahead=seen.ahead
                 )
-            # files may have been written under the attributes that are gone now
-            self._tree.forget_times(head)
 
     def _is_used(self, link: bytes) -> bool:
         """Whether anything lies at a submodule's path that should be an empty directory."""

@@ -28,12 +28,14 @@ class Seen(Record):
     """Every difference between files, index and HEAD: paths that are `tracked`, and
     `untracked` ones (a directory stands for all below it, ignored and empty ones included).
     `attributes`: .gitattributes differ between HEAD and the commit wanted. `ahead` are the files that
-    do, where these are few, and none is gone or a submodule; else None."""
+    do, where these are few, and none is gone or a submodule; else None. `whole`: git had nothing to
+    complain of; else it may have left out what stands behind something of a job's."""
 
     tracked: tuple[bytes, ...]
     untracked: tuple[bytes, ...]
     attributes: bool
     ahead: Optional[tuple[bytes, ...]]
+    whole: bool
 
 
 class Worktree:
@@ -90,6 +92,7 @@ class Worktree:
             untracked=_untracked(files),
             attributes=bool(code) or b"/.gitattributes\0" in between.replace(b"\0", b"\0/"),
             ahead=None if code else _ahead(between),
+            whole=not said,
         )
         return seen, said
 
