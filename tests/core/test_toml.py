@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dobby.core import toml
 from dobby.core.toml import parse
 
 EXAMPLE = """\
@@ -110,3 +115,28 @@ VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_le
 def test_numbers_booleans_and_lists(table: dict[str, object]) -> None:
     document = "".join(f"{key} = {str(value).lower()}\n" for key, value in table.items())
     assert parse(document) == tomllib.loads(document) == table
+
+
+USUAL = """\
+# what most hosts say
+max_running = 2
+min_free_mb = 200
+path = ["~/bin", "/opt/bin"]  # first these
+[variables]
+HTTPS_PROXY = "http://proxy:3128"
+[channel.team]
+kind = 'slack'
+team = true
+"""
+
+
+def test_usual_settings_need_no_regular_expression() -> None:
+    """A host reads them at every launch, and `re` takes as long to import as Python to start."""
+    src = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(toml.__file__))))
+    script = (
+        f"import sys; sys.path.insert(0, {src!r}); from dobby.core import toml;"
+        f"print(toml.parse({USUAL!r}), 're' in sys.modules)"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{tomllib.loads(USUAL)} False"

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import re
     from typing import Any
 
-_BLANK = regex(r"[ \t]*")
-_BLANK_LINES = regex(r"(?:[ \t\r\n]|#[^\n]*)*")
-_LINE_END = regex(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)")
-_BARE = regex(r"[A-Za-z0-9_-]+")
+_BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_PLAIN = _BARE | frozenset("+.:")
+_BLANK, _SPACE = frozenset(" \t"), frozenset(" \t\r\n")
+_DIGITS = frozenset("0123456789")
+_TIME = _DIGITS | frozenset(":.Z+-")
+# Where a plain search does not do; what most settings hold needs none of them, nor the import of re.
 _BASIC = regex(r'"((?:[^"\\\n]|\\.)*)"')
-_LITERAL = regex(r"'([^'\n]*)'")
 # Up to two quotes may stand before the three that close.
 _LONG_BASIC = regex(r'(?s)"""(?:\r?\n)?((?:[^"\\]|\\.|"(?!""))*"{0,2})"""')
 _LONG_LITERAL = regex(r"(?s)'''(?:\r?\n)?((?:[^']|'(?!''))*'{0,2})'''")
-_PLAIN = regex(r"[A-Za-z0-9+._:-]+(?: [0-9][0-9:.Z+-]*)?")
 _ESCAPE = regex(r"(?s)\\(?:[ \t]*\r?\n[ \t\r\n]*|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\033", '"': '"', "\\": "\\"}
 _INTEGER = regex(r"[+-]?(?:0x[0-9A-Fa-f_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)\Z")
@@ -45,7 +45,7 @@ def _read(text: str) -> tuple[dict[str, Any], list[tuple[list[str], int, int]]]:
     root: dict[str, Any] = {}
     table = root
     found: list[tuple[list[str], int, int]] = []
-    at = _skip(_BLANK_LINES, text, 0)
+    at = _skip_lines(text, 0)
     while at < len(text):
         begin = at
         if text[at] == "[":
@@ -56,19 +56,17 @@ def _read(text: str) -> tuple[dict[str, Any], list[tuple[list[str], int, int]]]:
             found.append((keys, begin, at))
         else:
             at = _pair(text, at, table)
-        end = _LINE_END.match(text, at)
-        if end is None:
-            raise _wrong(text, at)
+        at = _end_line(text, at)
         if found:
-            found[-1] = (*found[-1][:2], end.end())
-        at = _skip(_BLANK_LINES, text, end.end())
+            found[-1] = (*found[-1][:2], at)
+        at = _skip_lines(text, at)
     return root, found
 
 
 def _pair(text: str, at: int, table: dict[str, Any]) -> int:
     """Put `keys = value` into `table`; where it ends."""
     keys, at = _keys(text, at)
-    at = _skip(_BLANK, text, _expect(text, at, "="))
+    at = _skip(text, _expect(text, at, "="), _BLANK)
     value, at = _value(text, at)
     for key in keys[:-1]:
         table = _enter(table, key, text, at)
@@ -106,14 +104,13 @@ def _keys(text: str, at: int) -> tuple[list[str], int]:
     """A dotted key."""
     keys = []
     while True:
-        at = _skip(_BLANK, text, at)
-        if match := _BARE.match(text, at) or _LITERAL.match(text, at):
-            keys.append(match.group(match.re.groups))
-        elif match := _BASIC.match(text, at):
-            keys.append(_unescape(match[1], text, at))
-        else:
+        at = _skip(text, at, _BLANK)
+        end = _skip(text, at, _BARE)
+        string = _short_string(text, at) if end == at else (text[at:end], end)
+        if string is None:
             raise _wrong(text, at)
-        at = _skip(_BLANK, text, match.end())
+        keys.append(string[0])
+        at = _skip(text, string[1], _BLANK)
         if not text.startswith(".", at):
             return keys, at
         at += 1
@@ -124,25 +121,44 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         return _array(text, at + 1)
     if text.startswith("{", at):
         return _inline_table(text, at + 1)
-    for pattern in (_LONG_BASIC, _LONG_LITERAL, _BASIC, _LITERAL):
-        if match := pattern.match(text, at):
-            escapes = pattern in (_LONG_BASIC, _BASIC)
-            return (_unescape(match[1], text, at) if escapes else match[1]), match.end()
-    match = _PLAIN.match(text, at)
-    if match is None:
-        raise _wrong(text, at)
-    return _scalar(match[0], text, at), match.end()
+    string = _long_string(text, at) or _short_string(text, at)
+    if string is not None:
+        return string
+    end = _skip(text, at, _PLAIN)
+    if end > at and text.startswith(" ", end) and text[end + 1 : end + 2] in _DIGITS:
+        end = _skip(text, end + 1, _TIME)  # a date and a time
+    return _scalar(text[at:end], text, at), end
+
+
+def _short_string(text: str, at: int) -> tuple[str, int] | None:
+    """What stands in quotes, and where that ends; None where nothing does."""
+    quote = text[at : at + 1]
+    end = text.find(quote, at + 1) if quote in ('"', "'") else -1
+    inside = text[at + 1 : end]
+    if quote == '"' and end > 0 and "\\" in inside:
+        match = _BASIC.match(text, at)
+        return (_unescape(match[1], text, at), match.end()) if match else None
+    return (inside, end + 1) if end > 0 and "\n" not in inside else None
+
+
+def _long_string(text: str, at: int) -> tuple[str, int] | None:
+    """The same in three quotes."""
+    if text.startswith('"""', at):
+        match = _LONG_BASIC.match(text, at)
+        return (_unescape(match[1], text, at), match.end()) if match else None
+    match = _LONG_LITERAL.match(text, at) if text.startswith("'''", at) else None
+    return (match[1], match.end()) if match else None
 
 
 def _array(text: str, at: int) -> tuple[list[Any], int]:
     values: list[Any] = []
     while True:
-        at = _skip(_BLANK_LINES, text, at)
+        at = _skip_lines(text, at)
         if text.startswith("]", at):
             return values, at + 1
         value, at = _value(text, at)
         values.append(value)
-        at = _skip(_BLANK_LINES, text, at)
+        at = _skip_lines(text, at)
         if not text.startswith("]", at):
             at = _expect(text, at, ",")
 
@@ -150,10 +166,10 @@ def _array(text: str, at: int) -> tuple[list[Any], int]:
 def _inline_table(text: str, at: int) -> tuple[dict[str, Any], int]:
     table: dict[str, Any] = {}
     while True:
-        at = _skip(_BLANK_LINES, text, at)
+        at = _skip_lines(text, at)
         if text.startswith("}", at):
             return table, at + 1
-        at = _skip(_BLANK_LINES, text, _pair(text, at, table))
+        at = _skip_lines(text, _pair(text, at, table))
         if not text.startswith("}", at):
             at = _expect(text, at, ",")
 
@@ -161,6 +177,8 @@ def _inline_table(text: str, at: int) -> tuple[dict[str, Any], int]:
 def _scalar(word: str, text: str, at: int) -> Any:
     if word in ("true", "false"):
         return word == "true"
+    if _DIGITS.issuperset(word) and word:
+        return int(word)
     if _INTEGER.match(word):
         digits = word.replace("_", "")
         return int(digits, 0 if digits.lstrip("+-")[:2] in ("0x", "0o", "0b") else 10)
@@ -188,9 +206,35 @@ def _unescape(inside: str, text: str, at: int) -> str:
     return _ESCAPE.sub(replaced, inside)
 
 
-def _skip(pattern: re.Pattern[str], text: str, at: int) -> int:
-    match = pattern.match(text, at)
-    return match.end() if match else at
+def _skip(text: str, at: int, over: frozenset[str]) -> int:
+    while text[at : at + 1] in over:
+        at += 1
+    return at
+
+
+def _skip_lines(text: str, at: int) -> int:
+    """Behind blanks, line ends and comments."""
+    at = _skip(text, at, _SPACE)
+    while text.startswith("#", at):
+        at = _skip(text, _comment_end(text, at), _SPACE)
+    return at
+
+
+def _end_line(text: str, at: int) -> int:
+    """Behind the line end, before which a comment may stand."""
+    at = _skip(text, at, _BLANK)
+    if text.startswith("#", at):
+        at = _comment_end(text, at)
+    if text.startswith("\r", at):
+        at += 1
+    if at < len(text) and text[at] != "\n":
+        raise _wrong(text, at)
+    return min(at + 1, len(text))
+
+
+def _comment_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def _expect(text: str, at: int, what: str) -> int:
