@@ -117,6 +117,14 @@ def _look(pid: int, wanted: bytes, uid: int | None) -> Process | None:
         return None
 
 
+def cmdline(pid: int) -> bytes:
+    """Its arguments, each ended by NUL; nothing once it is dead, reaped or not."""
+    try:
+        return _read(pid, "cmdline")
+    except OSError:
+        return b""
+
+
 def _read(pid: int, name: str) -> bytes:
     with open(f"/proc/{pid}/{name}", "rb") as file:
         return file.read()

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import leftovers
 from tests.wait import until
 
 from dobby.agent import spawn, steps
@@ -62,17 +63,8 @@ def test_one_that_does_not_answer_is_ended_with_all_it_started(tmp_path: Path) -
     script = f"sleep 600 & echo $! > {tmp_path}/child; echo a word; sleep 600"
     with pytest.raises(TimeoutError):
         say(["sh", "-c", script], most_s=1.0)
-    child = (tmp_path / "child").read_text().strip()
-    until(lambda: not _cmdline(child), 10)
-
-
-def _cmdline(pid: str) -> bytes:
-    """Nothing once it is dead, reaped or not."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
+    child = int((tmp_path / "child").read_text())
+    until(lambda: not leftovers.cmdline(child), 10)
 
 
 @pytest.mark.parametrize(("argv", "cwd"), [(["no-such-program"], "/"), (["true"], "/no/such/dir")])

@@ -1,4 +1,5 @@
-"""A host that is reached by ssh alone, over connections that the test makes and loses itself."""
+"""What the tests of the client share: a host that is reached by ssh alone, over connections that the
+test makes and loses itself; an ear on what hosts ask for."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.client.drive import masters
 from tests.conftest import Host, empty
+
+from dobby.client.contents import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,3 +40,17 @@ def ssh_host(sshd: Sshd, monkeypatch: pytest.MonkeyPatch, runtime: str) -> Host:
         monkeypatch.setenv(name, value)
     empty(f"{sshd.home}/.dobby")
     return Host(sshd.destination, f"{sshd.home}/.dobby", sshd)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many contents were asked for, a number a question."""
+    asked: list[int] = []
+    answer = Contents.answer
+
+    def noted(self: Contents, repository: str, wanted: list[tuple[str, int]]) -> Iterator[bytes]:
+        asked.append(len(wanted))
+        return answer(self, repository, wanted)
+
+    monkeypatch.setattr(Contents, "answer", noted)
+    return asked

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests import containers
+from tests import containers, leftovers
 from tests.client.carried import Carried, is_alive, kill, launch
 from tests.client.drive import finished, output
 from tests.client.test_shell import Terminal
@@ -128,14 +128,14 @@ def test_a_deaf_container_is_ended_whoever_lives(
 ) -> None:
     nap = f"sleep 9{os.getpid()}"
     run = started(client, host, f"trap '' INT TERM; env -i bash -c '{nap} & {nap}' & echo up; wait")
-    inside = [p for p in pids() if cmdline(p) == nap.replace(" ", "\0").encode() + b"\0"]
+    inside = [p for p in pids() if leftovers.cmdline(p) == nap.replace(" ", "\0").encode() + b"\0"]
     assert len(inside) == 2
     if left == "orphaned":
         kill(run.supervisor())
         kill(run.wrapper())
     elif left == "engine":
-        named = [p for p in pids() if run.run.run_id.encode() in cmdline(p)]
-        kill(*(p for p in named if b"podman\0run" in cmdline(p)))
+        named = [p for p in pids() if run.run.run_id.encode() in leftovers.cmdline(p)]
+        kill(*(p for p in named if b"podman\0run" in leftovers.cmdline(p)))
     client.stop(run.run.label, host=host.name)
     assert [p for p in inside if is_alive(p)] == []
     assert podman.containers() == []
@@ -154,14 +154,6 @@ def test_a_shell_is_a_container_too(client: Client, host: Host, repo: Repo, podm
 
 def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def cmdline(pid: int) -> bytes:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
 
 
 @pytest.mark.parametrize("host", ["local"], indirect=True)

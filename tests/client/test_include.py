@@ -9,13 +9,10 @@ import pytest
 from tests.client.drive import finished
 
 from dobby import Client
-from dobby.client.contents import Contents
 from dobby.core.errors import UsageError
 from dobby.snapshot import hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.conftest import Host
     from tests.gitrepo import Repo
 
@@ -32,20 +29,6 @@ def repo(repo: Repo) -> Repo:
     repo.write("data/tool", "#!/bin/sh\necho tool\n", 0o755)
     os.symlink("../one", f"{repo.path}/data/sub/link")
     return repo
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many contents were asked for, a number a question."""
-    asked: list[int] = []
-    answer = Contents.answer
-
-    def noted(self: Contents, repository: str, wanted: list[tuple[str, int]]) -> Iterator[bytes]:
-        asked.append(len(wanted))
-        return answer(self, repository, wanted)
-
-    monkeypatch.setattr(Contents, "answer", noted)
-    return asked
 
 
 def left(client: Client, host: Host, row: dict[str, Any]) -> list[str]:

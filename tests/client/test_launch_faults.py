@@ -17,7 +17,6 @@ from tests.wait import until
 
 import dobby
 from dobby import Client
-from dobby.client.contents import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,16 +118,8 @@ def test_a_cut_while_commits_are_sent(far: Far, repo: Repo) -> None:
     assert left == b""
 
 
-def test_a_cut_while_contents_are_sent(far: Far, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_while_contents_are_sent(far: Far, repo: Repo, asked: list[int]) -> None:
     """Those that had arrived whole are not sent again."""
-    asked: list[int] = []
-    answer = Contents.answer
-
-    def noted(self: Contents, repository: str, wanted: list[tuple[str, int]]) -> Iterator[bytes]:
-        asked.append(len(wanted))
-        return answer(self, repository, wanted)
-
-    monkeypatch.setattr(Contents, "answer", noted)
     repo.commit("ignores", {".gitignore": "data/\n"})
     far.run("true", label="warm")
     for number in range(4):
