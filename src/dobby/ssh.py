@@ -77,9 +77,11 @@ class Ssh:
         shared = not forward_agent
         self._socket = _socket_path(self._destination, self._program, environ, warn) if shared else ""
         self.patience_s = _patience_s(bool(self._socket), self._asks)
+        self._seen_live = False  # the master, just now
 
     def is_near(self) -> bool:
-        return bool(self._socket) and _is_live(self._socket)
+        self._seen_live = bool(self._socket) and _is_live(self._socket)
+        return self._seen_live
 
     def start(self, errors: int) -> subprocess.Popen[bytes]:
         self.connect()
@@ -97,7 +99,8 @@ class Ssh:
         """By a master connection, where its socket has a place."""
         if not self._socket:
             return "each"
-        if _is_live(self._socket):
+        seen, self._seen_live = self._seen_live, False
+        if seen or _is_live(self._socket):
             return "open"
         import fcntl
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-from dobby.core import health, protocol
+from dobby.core import health, json, protocol
 from dobby.core.errors import DobbyError, Unreachable
 from dobby.core.record import Record
 from dobby.transport import Session

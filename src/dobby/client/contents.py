@@ -5,10 +5,9 @@ only once a host has asked for it."""
 
 from __future__ import annotations
 
-import json
 import os
 
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 from dobby.core.manifest import check_sha256
 from dobby.core.names import shown

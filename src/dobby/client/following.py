@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import Unreachable
 from dobby.core.record import Record
 

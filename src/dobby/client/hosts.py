@@ -9,7 +9,6 @@ from dobby import shipping
 from dobby.client import rows, state
 from dobby.core.errors import DobbyError, Unreachable
 from dobby.core.record import Record
-from dobby.local import Local
 from dobby.transport import Session
 
 TYPE_CHECKING = False
@@ -66,6 +65,8 @@ class Hosts:
         entry = self._options.hosts.get(host)
         become = entry.become if entry else ""
         if host == "local":
+            from dobby.local import Local
+
             return Local(self._environ, become, forward_agent)
         from dobby.ssh import Ssh
 

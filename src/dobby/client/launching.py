@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from dobby.client.contents import Contents
 from dobby.client.following import Reader, follow
 from dobby.client.objects import Sender, nothing_to_send
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core import request as rq
 from dobby.core.errors import DobbyError, Unreachable
 

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from dobby import snapshot as snap
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 from dobby.core.names import shown
 

@@ -6,10 +6,10 @@ written an instant before it was read is not remembered, since a further write m
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
+from dobby.core import json
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError
 from dobby.snapshot import store
@@ -80,7 +80,7 @@ class Hashes:
 def _load(path: str) -> dict[str, list[str | int]]:
     try:
         with open(path, encoding="utf-8") as file:
-            known = json.load(file)
+            known = json.loads(file.read())
     except (OSError, ValueError):  # absent, or cut short: all is read again
         return {}
     return known if isinstance(known, dict) else {}
@@ -93,7 +93,7 @@ def _save(path: str, known: dict[str, list[str | int]]) -> None:
         with open(
             os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as file:
-            json.dump(known, file)
+            file.write(json.dumps(known))
         os.replace(temp, path)
     except OSError:  # without it, all is read again the next time
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dobby.core import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ROW_FIELDS = (
 
 def dump(value: Mapping[str, Any]) -> str:
     """One object on one line, ASCII only: no byte of it can act on a terminal."""
-    text = json.dumps({"schema": SCHEMA, **value}, ensure_ascii=True)
+    text = json.dumps({"schema": SCHEMA, **value})
     return text.replace("\x7f", "\\u007f")
 
 
