@@ -59,10 +59,18 @@ dobby VERB --help tells all options, with examples. --version tells the version.
 """
 
 
+def program() -> int:
+    """`main` as a process of its own, which ends soon: nothing of what it has imported is garbage."""
+    gc.set_threshold(_GARBAGE)
+    try:
+        return main()
+    finally:
+        gc.freeze()  # or Python looks for garbage in all of it once more at its end
+
+
 def main(argv: list[str] | None = None, *, connect: Callable[[Voice], Client] | None = None) -> int:
     """The exit code. `connect` makes the client; tests give one of their own."""
     words = list(sys.argv[1:] if argv is None else argv)
-    gc.set_threshold(_GARBAGE)
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the process ends)
     try:
@@ -155,4 +163,4 @@ def _connect(voice: Voice) -> Client:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
