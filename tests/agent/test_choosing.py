@@ -79,7 +79,7 @@ def test_the_known_kinds() -> None:
 
 def test_every_kind_names_its_family() -> None:
     families = {"python", "r", "node", "container", "none"}
-    assert {choosing._load(name).FAMILY for name in choosing.kinds()} <= families
+    assert {choosing.load(name).FAMILY for name in choosing.kinds()} <= families
 
 
 STAND_IN = """\
@@ -134,5 +134,5 @@ def test_of_those_named_each_must_succeed(place: Place) -> None:
 )
 def test_of_several_locks_the_newest_tools(files: str, first: str) -> None:
     trees = cast("list[Checkout]", [DictTree(dict.fromkeys(files.split(), ""))])
-    loaded = {name: choosing._load(name) for name in choosing.kinds()}
+    loaded = {name: choosing.load(name) for name in choosing.kinds()}
     assert choosing.auto(trees, {"PATH": "/nonexistent"}, loaded)[0][0][0] == first

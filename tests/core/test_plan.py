@@ -6,7 +6,19 @@ import pytest
 from tests.core.plans import DictTree, tools
 
 from dobby.agent.environments import none, pip, uv
-from dobby.core.plan import LOCKED, NOT_DECLARED, POSSIBLE, PREFERRED, Layer, Plan, PlanError, key_text
+from dobby.core import json
+from dobby.core.plan import (
+    LOCKED,
+    NOT_DECLARED,
+    POSSIBLE,
+    PREFERRED,
+    Layer,
+    Plan,
+    PlanError,
+    dump_plan,
+    key_text,
+    load_plan,
+)
 
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
 PROJECT = '[project]\nname = "x"\nversion = "1"\ndependencies = ["six>=1"]\n'
@@ -203,3 +215,10 @@ def test_nothing_to_install_is_said(kind: object) -> None:
 
 def test_parts_of_a_key_cannot_pass_for_one_another() -> None:
     assert key_text(("a", "x\n== b 1\ny")) != key_text(("a", "x"), ("b", "y"))
+
+
+def test_a_plan_is_the_same_after_a_journey_through_json() -> None:
+    tree = DictTree({"pyproject.toml": HATCH + PROJECT, "uv.lock": LOCK + "\udc80"})
+    for kind, program in ((uv, "uv"), (pip, "python3")):
+        plan = kind.plan(tree, tools(program)).replace(hook=("h", "i"), lodged=("d",), answers=(("a",),))
+        assert load_plan(json.loads(json.dumps(dump_plan(plan)))) == plan

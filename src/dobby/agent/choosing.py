@@ -38,16 +38,28 @@ def check_kind(name: str) -> None:
         raise UsageError(f"environment {name!r} is unknown", f"one of {', '.join([AUTO, *kinds()])}")
 
 
-def choose(job: layout.Job, request: Request, env: Mapping[str, str]) -> tuple[list[Choice], list[str]]:
+def trees(job: layout.Job, request: Request) -> list[survey.Checkout]:
+    """The run's directory and those above it, in which an environment may be declared."""
+    snapshot = survey.snapshot_of(request)
+    return [survey.Checkout(job.sandbox, dir, snapshot) for dir in _upwards(request.dir)]
+
+
+def programs(request: Request) -> list[str]:
+    """By which `choose` may have gone, beside what the directories hold."""
+    needs = {need for name in kinds() for need in load(name).NEEDS} if AUTO in request.environment else ()
+    return sorted({program for need in needs for program in need.split("|")})
+
+
+def choose(
+    request: Request, trees: Sequence[survey.Checkout], env: Mapping[str, str]
+) -> tuple[list[Choice], list[str]]:
     """What to build, in order, and a sentence for each that is declared but left out.
     Raises PlanError."""
-    snapshot = survey.snapshot_of(request)
-    trees = [survey.Checkout(job.sandbox, dir, snapshot) for dir in _upwards(request.dir)]
     chosen: list[Choice] = []
     left_out: list[str] = []
     for name in request.environment:
         if name == AUTO:
-            found, left_out = auto(trees, env, {name: _load(name) for name in kinds()})
+            found, left_out = auto(trees, env, {name: load(name) for name in kinds()})
         else:
             found = [_named(name, trees)]
         chosen += [choice for choice in found if choice[0] not in [c[0] for c in chosen]]
@@ -59,7 +71,7 @@ def _named(name: str, trees: Sequence[survey.Checkout]) -> Choice:
     name = container.split(name)[0]
     if name not in kinds():
         raise PlanError(f"environment {name!r} is unknown: one of {', '.join([AUTO, *kinds()])}")
-    kind = _load(name)
+    kind = load(name)
     return name, kind, next((tree for tree in trees if kind.detect(tree)), trees[-1])
 
 
@@ -116,6 +128,6 @@ def _upwards(dir: str) -> list[str]:
     return ["/".join(parts[:n]) for n in range(len(parts), -1, -1)]
 
 
-def _load(name: str) -> Kind:
+def load(name: str) -> Kind:
     module: Kind = imported(f"{environments.__name__}.{name}")
     return module

@@ -4,6 +4,7 @@
                           and what the build wrote into the checkout (built.py)
 <job>/environment/setup/  the key of the set-up command, where it has one
 <job>/environment/active.json   what the last preparation put into the command's environment
+<job>/environment/plans.json    what it was prepared by (recalled.py)
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from dobby.agent import (
     hooks,
     layers,
     lodged,
+    recalled,
     survey,
     tools,
     trees,
     variables,
 )
 from dobby.agent.steps import StepFailed
-from dobby.core import container, interpreter, json
+from dobby.core import container, json
 from dobby.core.digest import sha256
 from dobby.core.plan import PlanError, key_text
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
     from dobby.agent.steps import Steps
     from dobby.core import layout
-    from dobby.core.plan import Kind, Plan, Tools
+    from dobby.core.interpreter import Wish
+    from dobby.core.plan import Kind, Plan, Tools, Tree
     from dobby.core.request import Request
 
 _SETUP = "setup"
@@ -131,20 +134,23 @@ def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan
     those before it active."""
     job = run.job
     durable.make_dirs(job.environment)
-    plans, notes, changed = [], [], False
+    plans, notes, changed, made = [], [], False, []
     env: Mapping[str, str] = steps.env
-    chosen, left_out = choosing.choose(job, request, env)
+    trees = choosing.trees(job, request)
+    known = recalled.find(job, request, trees, env, choosing.load)
+    chosen, left_out = known or choosing.choose(request, trees, env)
     for said in left_out:
         steps.say(said)
     for name, kind, tree in chosen:
         where = f"{job.environment}/{name}"
         memo = f"{job.environment}/interpreter"
-        wanted = interpreter.wishes(tree, name) if "python3" in kind.NEEDS else ()
+        wanted = _wanted(name, kind, tree)
         got = _installers(kind, job.home, env, steps)
         found = survey.tools(kind.NEEDS, env, tree, where, memo, wanted, got)
         if kind.FAMILY == container.KIND:
             found = _with_engine(run, request, found, env)
         plan = kind.plan(tree, found)
+        made.append((kind, recalled.Made(name=name, dir=tree.dir, wanted=wanted, tools=found, plan=plan)))
         done = layers.bring_up(kind, plan, where, job.sandbox, request.keep, steps, env)
         plan = hooks.activated(plan, where, steps, env)
         plan = plan.replace(path=(*plan.path, *map(tools.lead_to, got.values())))
@@ -152,7 +158,20 @@ def _prepare(run: layout.Run, request: Request, steps: Steps) -> tuple[list[Plan
         notes.append(_note(name, plan, done, where))
         changed = changed or bool(done)
         env = _with(env, plan.path, dict(plan.variables), plan.unset)
+    if not (known and all(isinstance(kind, recalled.Recalled) and kind.holds for kind, _ in made)):
+        recalled.keep(job, request, trees, steps.env, choosing.programs(request), made, left_out)
     return plans, notes, changed
+
+
+def _wanted(name: str, kind: Kind, tree: Tree) -> tuple[Wish, ...]:
+    """What a Python must be fit for."""
+    if isinstance(kind, recalled.Recalled):
+        return kind.wanted
+    if "python3" not in kind.NEEDS:
+        return ()
+    from dobby.core import interpreter
+
+    return interpreter.wishes(tree, name)
 
 
 def _with_engine(run: layout.Run, request: Request, found: Tools, env: Mapping[str, str]) -> Tools:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 
 from dobby.agent import durable, spawn, variables
-from dobby.core.lazy import regex
 from dobby.core.plan import PlanError
 
 TYPE_CHECKING = False
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from dobby.agent.survey import Checkout
     from dobby.core.interpreter import Wish
 
-_NAMED = regex(r"python3\.(\d+)\Z")
+_NAMED = "python3."
 _ASK = "import os, sys; print(os.path.realpath(sys.executable), *sys.version_info[:3], sep=chr(10))"
 
 
@@ -68,7 +67,8 @@ def _candidates(env: Mapping[str, str]) -> list[str]:
     minors: set[int] = set()
     for entry in env.get("PATH", variables.PLAIN_PATH).split(":"):
         if entry.startswith("/"):
-            minors.update(int(m[1]) for m in map(_NAMED.match, _names(entry)) if m)
+            named = (name[len(_NAMED) :] for name in _names(entry) if name.startswith(_NAMED))
+            minors.update(int(minor) for minor in named if minor.isdecimal())
     names = ["python3", *(f"python3.{minor}" for minor in sorted(minors, reverse=True))]
     return [path for path in (variables.find(name, env) for name in names) if path]
 

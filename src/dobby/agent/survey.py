@@ -26,16 +26,28 @@ _STEERING = (
 
 
 class Checkout:
-    """A `Tree`: the directory `dir` of the sandbox at `top`."""
+    """A `Tree`: the directory `dir` of the sandbox at `top`. `asked` is what was asked of it, and answered:
+    all that a plan can know of the checkout."""
 
     def __init__(self, top: str, dir: str, snapshot: str) -> None:
         self.dir = dir
         self.path = posixpath.join(top, dir) if dir else top
-        self.snapshot = snapshot
+        self.asked: dict[tuple[str, str], object] = {}
+        self._snapshot = snapshot
         self._top = top
         self._read: dict[str, Optional[str]] = {}
 
+    @property
+    def snapshot(self) -> str:
+        self.asked["snapshot", ""] = self._snapshot
+        return self._snapshot
+
     def names(self, dir: str = "") -> list[str]:
+        found = self._names(dir)
+        self.asked["names", dir] = found
+        return found
+
+    def _names(self, dir: str) -> list[str]:
         path = self._inside(dir)
         if path is None:
             return []
@@ -50,6 +62,7 @@ class Checkout:
             full = self._inside(path)
             data = durable.read(full) if full and os.path.isfile(full) else None
             self._read[path] = None if data is None else data.decode("utf-8", "surrogateescape")
+            self.asked["read", path] = self._read[path]
         return self._read[path]
 
     def _inside(self, path: str) -> Optional[str]:

@@ -10,7 +10,7 @@ from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Protocol
+    from typing import Any, Optional, Protocol
 
     from dobby.core.container import Container, Engine
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
         path: str  # the directory, absolute
         dir: str  # the same, relative to the top; "" is the top
-        snapshot: str  # names all that is checked out: another commit or tag is another text
+
+        @property
+        def snapshot(self) -> str:
+            """Names all that is checked out: another commit or tag is another text."""
 
         def names(self, dir: str = "") -> list[str]:
             """Names in a directory, sorted; directories end in "/"; [] where there is none."""
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
 
         FAMILY: str
         NEEDS: tuple[str, ...]
-        HINTS: tuple[tuple[str, str], ...]
+
+        @property
+        def HINTS(self) -> tuple[tuple[str, str], ...]: ...
 
         def detect(self, tree: Tree) -> int:
             """How surely this kind is declared in this very directory: NOT_DECLARED … LOCKED."""
@@ -109,6 +114,25 @@ class Plan(Record):
     answers: tuple[tuple[str, ...], ...] = ()
     container: Optional[Container] = None
     built_image: str = ""
+
+
+def dump_plan(plan: Plan) -> dict[str, Any]:
+    """Plain JSON values. Not of one with a container, which holds what its engine was like."""
+    return {**plan.to_dict(), "layers": [layer.to_dict() for layer in plan.layers]}
+
+
+def load_plan(told: dict[str, Any]) -> Plan:
+    """What `dump_plan` gave, by way of JSON. Raises KeyError, TypeError."""
+    layers = tuple(Layer(**_frozen(layer)) for layer in told["layers"])
+    return Plan(**{**_frozen(told), "layers": layers})
+
+
+def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tuples(value) for name, value in fields.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def key_text(*parts: tuple[str, str]) -> str:
