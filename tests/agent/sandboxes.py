@@ -62,7 +62,7 @@ def send(repo: Path, cache: str, want: Sequence[str], object_format: str = "sha1
     env = dict(os.environ)
     objects.ensure_cache(cache, object_format, env)
     known = set(git(repo, "rev-list", "--all").split())
-    have = [tip for tip in objects.tips(cache, env) if tip in known]
+    have = [tip for tip in objects.tips(cache) if tip in known]
     asked = "".join(f"{id}\n" for id in want) + "".join(f"^{id}\n" for id in have)
     packing = ["git", "pack-objects", "--thin", "--stdout", "--revs", "--delta-base-offset", "-q"]
     pack = subprocess.run(
@@ -145,6 +145,10 @@ class Lab:
         self._numbers = itertools.count(1)
         self._previous = ""
 
+    def forget(self) -> None:
+        """The next run is a job's first one."""
+        self._previous = ""
+
     def request(self, at: str = "", **more: object) -> Request:
         fields = {
             "run_id": f"run{next(self._numbers)}",
@@ -163,9 +167,8 @@ class Lab:
     def run(self, at: str = "", seen: bytes = b"", **more: object) -> str:
         """Send, pin, prepare. The note."""
         request = self.request(at, **more)
-        env = dict(os.environ)
         tags = [id for _, id in request.tags]
-        if not os.path.isdir(self.cache) or not objects.has_commit(self.cache, request.commit, env, "job"):
+        if not os.path.isdir(self.cache) or not objects.holds(self.cache, request.commit):
             send(self.laptop, self.cache, [request.commit, *tags], self.object_format)
         objects.pin(self.cache, "job", request.commit)
         return self.prepare(request, seen)

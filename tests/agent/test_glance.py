@@ -184,6 +184,43 @@ def test_nothing_is_said_of_what_is_not_there(lab: Lab, other: dict[str, str]) -
     assert glance.begin(lab.job.home, b"") is None
 
 
+def test_a_new_label_is_told_of_the_spare(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, spare = git(lab.laptop, "rev-parse", "HEAD"), lab.job.of_project.spare(0o077)
+    os.rename(lab.sandbox, spare)
+    os.unlink(lab.job.holder)
+    lab.forget()
+    counted, umask = Counted(tmp_path, monkeypatch), os.umask(0o077)
+    try:
+        seen = look(lab)
+        assert sum("status" in call for call in counted.since()) == 1
+        assert lab.run(head, seen=seen) == "new"
+    finally:
+        os.umask(umask)
+    assert not os.path.exists(spare)
+    assert counted.since() == []
+    lab.assert_exact()
+
+
+def test_the_spare_that_another_label_took_tells_nothing(lab: Lab) -> None:
+    """Nor is its job disturbed: nothing of git's is locked in it by who only looks."""
+    spare = lab.job.of_project.spare(os.umask(0o022) or os.umask(0o022))
+    os.rename(lab.sandbox, spare)
+    os.unlink(lab.job.holder)
+    inode = os.stat(f"{spare}/.git/index").st_ino
+    put(spare, {"a.txt": "changed\n"})
+    seen = look(lab)
+    assert b"a.txt" in seen
+    assert os.stat(f"{spare}/.git/index").st_ino == inode
+    os.rename(spare, f"{lab.base}/other")
+    git(lab.base, "clone", "-q", f"{lab.base}/other", str(lab.sandbox))
+    assert glance.answers(seen, lab.job, "") is None
+    os.rename(lab.sandbox, f"{lab.base}/mine")
+    os.rename(f"{lab.base}/other", lab.sandbox)
+    assert glance.answers(seen, lab.job, "") is not None
+
+
 @pytest.mark.parametrize("label", ["none", "../job", ""])
 def test_a_job_without_a_sandbox_costs_no_process(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, label: str

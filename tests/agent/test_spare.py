@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.agent.sandboxes import Lab, make_repo
 from tests.wait import until
 
 from dobby.agent import locks, spare
@@ -39,3 +41,23 @@ def test_one_that_is_just_being_made_goes_too(tmp_path: Path) -> None:
     spare.drop(project)
     os.waitpid(maker, 0)
     assert os.listdir(project.root) == [os.path.basename(project.spare_lock)]
+
+
+def test_git_believes_the_times_of_a_spares_files(tmp_path: Path) -> None:
+    """Else it reads them all, and writes its index anew so that it need not another time."""
+    lab = Lab(tmp_path, make_repo(tmp_path / "laptop", {"a": "a", "b": "b"}))
+    lab.run()
+    mask = os.umask(0o077)
+    try:
+        os.rename(lab.sandbox, lab.job.of_project.spare(0o077))
+        newest = max(os.stat(path).st_mtime_ns for path in lab.base.glob("dobby/**/spare.077/*"))
+        index = next(lab.base.glob("dobby/**/spare.077/.git/index"))
+        os.utime(index, ns=(newest, newest))  # as new as they are
+        inode = os.stat(index).st_ino
+        until(lambda: time.time_ns() // 10**9 > newest // 10**9)
+        lab.forget()
+        assert lab.run() == "new"
+    finally:
+        os.umask(mask)
+    assert os.stat(lab.sandbox / ".git/index").st_ino == inode
+    lab.assert_exact()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import durable, hostgit, objects
+from dobby.agent import durable, hostgit, objects, tags
 from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 
@@ -32,10 +32,10 @@ def ensure(run: layout.Run, request: Request, env: dict[str, str], call: Call) -
 def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) -> None:
     project = job.of_project
     objects.ensure_cache(project.cache, request.object_format, env)
-    tag_ids = _unchecked_tags(project, request)
-    missing_tags = set(tag_ids) - set(objects.existing(project.cache, tag_ids, env)) if tag_ids else set()
-    has = objects.has_commit(project.cache, request.commit, env, pin_hint=job.label)
-    if not has or missing_tags:
+    new_tags = bool(request.tags) and not tags.are_known(project, request)
+    tag_ids = [id for _, id in request.tags] if new_tags else []
+    missing_tags = set(tag_ids) - set(objects.existing(project.cache, tag_ids, env))
+    if missing_tags or not objects.holds(project.cache, request.commit):
         _receive(project.cache, "", [request.commit, *sorted(missing_tags)], env, call)
     objects.pin(project.cache, job.label, request.commit)
     for module in request.modules:
@@ -44,26 +44,11 @@ def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) 
         cache = project.module_cache(module.name)
         durable.make_dirs(os.path.dirname(cache))
         objects.ensure_cache(cache, request.object_format, env)
-        if not objects.has_commit(cache, module.commit, env, pin_hint=job.label):
+        if not objects.holds(cache, module.commit):
             _receive(cache, module.name, [module.commit], env, call)
         objects.pin(cache, job.label, module.commit)
-    if tag_ids:
-        durable.replace(_tags_note(project), _tags_text(request))
-
-
-def _tags_note(project: layout.Project) -> str:
-    return f"{project.root}/tags"
-
-
-def _tags_text(request: Request) -> bytes:
-    return "".join(f"{name} {id}\n" for name, id in request.tags).encode("utf-8", "surrogateescape")
-
-
-def _unchecked_tags(project: layout.Project, request: Request) -> list[str]:
-    """Ids of tags to look for: none when the same tags were complete the last time."""
-    if not request.tags or durable.read(_tags_note(project)) == _tags_text(request):
-        return []
-    return [id for _, id in request.tags]
+    if new_tags:
+        tags.note(project, request, env)
 
 
 def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], call: Call) -> None:
@@ -71,7 +56,7 @@ def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], 
     take the pack. The caller's frames: {"check": [ids]}, {"pack": true, "shallow": [ids]
     that come without their history} and then the pack as frames up to an empty one, or
     {"error": message}."""
-    known = objects.tips(cache, env)
+    known = objects.tips(cache)
     cut = objects.shallow(cache)
     while True:
         question = {"repository": repository, "want": want, "have": known, "shallow": cut}
@@ -84,9 +69,9 @@ def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], 
             objects.receive(cache, call.wire.read_frames(), env)
             break
         known = objects.existing(cache, [str(id) for id in answer["check"]], env)
-    missing = set(want) - set(objects.existing(cache, want, env))
+    missing = [id for id in want if not objects.holds(cache, id)]
     if missing:
-        raise DobbyError(f"the pack that arrived lacks {', '.join(sorted(missing))}")
+        raise DobbyError(f"the pack that arrived lacks {', '.join(missing)}")
 
 
 def _ensure_contents(run: layout.Run, request: Request, call: Call, env: dict[str, str]) -> None:

@@ -105,7 +105,8 @@ class Checkout:
         self._fill()
         base = ""
         if not refs.stand(self.git_dir, self.wanted, note):
-            tags = self._find_tags()
+            complete = note.tags == gitdir.digest_of(self.wanted.tags)
+            tags = self.wanted.tags if complete else self._find_tags()
             if sandbox_refs.arrange(self.git_dir, self.wanted, tags, left_by, refs, note):
                 base = note.commit
             gitdir.write_note(self.git_dir, self.wanted, len(tags) == len(self.wanted.tags))

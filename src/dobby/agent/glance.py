@@ -49,8 +49,8 @@ class Glance:
 
 
 def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
-    """What git has said. The caller holds the label's lock, as the first one since the run `previous`.
-    None where git has to be asked again."""
+    """What git has said of what is the job's sandbox now. The caller holds the label's lock, as the first
+    one since the run `previous`. None where git has to be asked again."""
     line, _, rest = seen.partition(b"\n")
     told: dict[str, Any] = json.loads(line) if line else {}
     if not told or time.monotonic() > told["at"] + FRESH_S or told["state"] != _now(job, previous):
@@ -84,17 +84,24 @@ def begin(home: str, ahead: bytes) -> Optional[Glance]:
 
 
 def _is_there(home: str, ahead: bytes) -> bool:
-    """Whether the job has a sandbox, by the name as it is given: a fork in vain costs a new label 5 ms."""
+    """Whether there is anything to look at, by the name as it is given: a fork in vain costs 5 ms."""
     try:
         told = json.loads(ahead)
-        return os.path.isdir(layout.Job(home=home, project=told["project"], label=told["label"]).sandbox)
+        job = layout.Job(home=home, project=told["project"], label=told["label"])
+        return os.path.isdir(job.sandbox) or os.path.isdir(_spare_of(job))
     except (ValueError, KeyError, TypeError, DobbyError):
         return False
 
 
+def _spare_of(job: layout.Job) -> str:
+    from dobby.agent import spare
+
+    return spare.at(job.of_project)
+
+
 def _look(home: str, told: dict[str, Any], sink: int) -> None:
     """Nothing of the connection's is held open; what goes wrong will go wrong again, and be told then."""
-    from dobby.agent import conclude, durable, locks, store
+    from dobby.agent import conclude, durable, locks, spare, store
 
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -102,18 +109,23 @@ def _look(home: str, told: dict[str, Any], sink: int) -> None:
     _end_in_time()
     try:
         job = store.canonical(home, told["project"], told["label"])
-        lock = locks.look(job.lock)
-        if lock is None:
+        top, lock = job.sandbox, locks.look(job.lock)
+        is_spare = not os.path.isdir(top)
+        if is_spare:  # nobody can keep another label from taking it: then it is not what the job gets
+            top = _spare_of(job)
+            spare.settle(top)
+        elif lock is None:
             return
-        found = _ask(job, told["origin"], told["object_format"])
+        found = _ask(job, top, told["origin"], told["object_format"], writes=not is_spare)
         if found is None:
             return
         line = {
             "at": time.monotonic(),
-            "state": _state(job, conclude.read_holder(job)),
+            "state": _state(top, conclude.read_holder(job)),
             "sizes": [len(data) for _, data in found],
         }
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
         durable.write_all(sink, b"".join([durable.dump_json(line), *(data for _, data in found)]))
     except (OSError, DobbyError, KeyError, ValueError):
         return
@@ -126,12 +138,13 @@ def _end_in_time() -> None:
     signal.alarm(LONGEST_S)
 
 
-def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
-    """None where git might not be safe to start there, or has anything to complain of."""
+def _ask(job: layout.Job, at: str, origin: str, object_format: str, writes: bool) -> Optional[Answers]:
+    """None where git might not be safe to start there, or has anything to complain of. `writes`: it may
+    keep what it finds in its index."""
     from dobby.agent import gitdir, hostgit, lodged, sandbox_refs, worktree
     from dobby.agent.steps import Steps
 
-    top, git_dir = os.fsencode(job.sandbox), os.fsencode(f"{job.sandbox}/.git")
+    top, git_dir = os.fsencode(at), os.fsencode(f"{at}/.git")
     wanted = gitdir.Wanted(
         commit="",
         branch="",
@@ -145,24 +158,24 @@ def _ask(job: layout.Job, origin: str, object_format: str) -> Optional[Answers]:
         return None
     log_fd = os.memfd_create("said")
     steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
-    found = worktree.Worktree(top, git_dir, steps).ask()
+    found = worktree.Worktree(top, git_dir, steps).ask(writes)
     return None if any(code for code, _ in found) or os.fstat(log_fd).st_size else found
 
 
 def _now(job: layout.Job, holder: str) -> Optional[list[Any]]:
     """`_state`; None where it cannot be told, which whoever puts the sandbox right will mend."""
     try:
-        return _state(job, holder)
+        return _state(job.sandbox, holder)
     except OSError:
         return None
 
 
-def _state(job: layout.Job, holder: str) -> list[Any]:
+def _state(at: str, holder: str) -> list[Any]:
     """Changes when a run had the label, or git has written there."""
     from dobby.agent import gitdir, sandbox_refs, trees
 
-    git_dir = os.fsencode(f"{job.sandbox}/.git")
-    found = trees.lstat(os.fsencode(job.sandbox))
+    git_dir = os.fsencode(f"{at}/.git")
+    found = trees.lstat(os.fsencode(at))
     top = [found.st_dev, found.st_ino] if found else []
     head = sandbox_refs.Refs(git_dir).head_commit()  # by a branch's file as well
     names = (b"HEAD", b"index", b"config", b"packed-refs")

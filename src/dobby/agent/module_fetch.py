@@ -57,7 +57,7 @@ class _Source:
         cache = self._project.module_cache(module.name)
         durable.make_dirs(os.path.dirname(cache))
         objects.ensure_cache(cache, self._request.object_format, self._env)
-        if not objects.has_commit(cache, module.commit, self._env, self._request.label):
+        if not objects.holds(cache, module.commit):
             self._fetch(cache, module)
         return [module, *self.inside(module, cache)]
 
@@ -102,7 +102,7 @@ class _Source:
         for refspecs in ((one,), every):
             argv = [*GIT, *_FETCH, "--prune", "--", module.url, *refspecs]
             code, _, said = spawn.capture(argv, cwd=cache, env=self._env)
-            if objects.has_commit(cache, module.commit, self._env):
+            if objects.holds(cache, module.commit):
                 return
             reasons.append(reason(said) if code else f"it has no commit {module.commit[:10]}")
         raise self._steps.fail(

@@ -15,7 +15,7 @@ import errno
 import fcntl
 import os
 
-from dobby.agent import durable, refs, spawn, trees
+from dobby.agent import durable, pack_index, refs, spawn, trees
 from dobby.core.errors import DobbyError
 from dobby.core.names import check_name
 from dobby.core.request import check_commit
@@ -111,20 +111,14 @@ def _object_format(cache: str) -> str:
     return "sha256" if "objectformat = sha256" in text else "sha1"
 
 
-def has_commit(cache: str, commit: str, env: Mapping[str, str], pin_hint: str = "") -> bool:
-    """Whether the cache holds `commit`. Where the label `pin_hint` pins it, no process is asked."""
-    check_commit(commit)
-    if pin_hint and refs.read(_job_ref(cache, pin_hint)) == commit:
-        return True
-    argv = [*GIT, "--git-dir=.", "cat-file", "-e", f"{commit}^{{commit}}"]
-    return spawn.capture(argv, cwd=cache, env=git_env(env))[0] == 0
+def holds(cache: str, id: str) -> bool:
+    """Whether the cache has the object."""
+    return pack_index.holds(f"{cache}/objects", check_commit(id))
 
 
-def tips(cache: str, env: Mapping[str, str], most: int = 64) -> list[str]:
-    """Ids that our refs pin, newest commit first, each once: what a sender may build upon."""
-    words = ("for-each-ref", "--sort=-committerdate", "--format=%(objectname)", f"--count={most}")
-    out = ask(cache, [*words, "refs/dobby/jobs", "refs/dobby/sandboxes"], env)
-    return list(dict.fromkeys(out.decode("ascii").split()))
+def tips(cache: str, most: int = 64) -> list[str]:
+    """Ids that our refs pin, the last ones first, each once: what a sender may build upon."""
+    return refs.newest(cache, ("refs/dobby/jobs", "refs/dobby/sandboxes"), most)
 
 
 def existing(cache: str, ids: Iterable[str], env: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from dobby.agent import durable, locks, objects, processes, spawn
+from dobby.agent import durable, locks, objects, pack_index, processes, spawn
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MOST = 16  # packs that a cache may have before the small ones are put together
 STALE_S = 60.0  # git holds a lock for milliseconds; its holder may just have been stopped
 _GROWTH = 2  # each pack that stays is so many times larger than all smaller ones together
-_IDX_HEAD, _FANOUT = 8, 1024  # gitformat-pack(5), version 2
 _EXTENSIONS = ("idx", "rev", "bitmap", "mtimes", "pack")  # the index first: git finds a pack by it
 _STAY = (".keep", ".promisor")
 _TEMPORARY = ("tmp_pack_", "tmp_idx_", "tmp_rev_", ".tmp-")
@@ -70,7 +69,7 @@ def _replace(cache: str, bases: list[str], env: Mapping[str, str]) -> None:
     pack_dir = f"{cache}/objects/pack"
     wanted: set[bytes] = set()
     for base in bases:
-        wanted |= _ids(f"{pack_dir}/{base}.idx")
+        wanted |= _ids(cache, base)
     listed = b"".join(id.hex().encode() + b"\n" for id in wanted)
     limits = ("-c", "pack.threads=1", "-c", "pack.windowMemory=64m", "-c", "pack.writeReverseIndex=false")
     packing = ("pack-objects", "-q", "--delta-base-offset", "objects/pack/pack")
@@ -81,7 +80,7 @@ def _replace(cache: str, bases: list[str], env: Mapping[str, str]) -> None:
         input=listed,
     )
     made = f"pack-{out.decode('ascii', 'replace').strip()}"
-    if code or not wanted <= _ids(f"{pack_dir}/{made}.idx"):
+    if code or not wanted <= _ids(cache, made):
         raise DobbyError(f"the packs of {cache} were not put together: {objects.last_line(said)}")
     durable.sync_dir(pack_dir)
     durable.discard(f"{pack_dir}/multi-pack-index")  # it would name packs that are gone
@@ -91,21 +90,13 @@ def _replace(cache: str, bases: list[str], env: Mapping[str, str]) -> None:
                 durable.discard(f"{pack_dir}/{base}.{extension}")
 
 
-def _ids(path: str) -> set[bytes]:
-    """The objects of a pack's index. Raises DobbyError for what is none."""
-    data = durable.read(path) or b""
-    if data[:_IDX_HEAD] != b"\377tOc\0\0\0\2" or len(data) < _IDX_HEAD + _FANOUT:
-        raise DobbyError(f"unreadable: {path}: it is no index of a pack, version 2")
-    fanout_end = _IDX_HEAD + _FANOUT
-    count = int.from_bytes(data[fanout_end - 4 : fanout_end], "big")
-    sha256 = b"objectformat = sha256" in (durable.read(_config_of(path)) or b"").lower()
-    size = 32 if sha256 else 20
-    names = data[fanout_end : fanout_end + count * size]
-    return {names[at : at + size] for at in range(0, len(names), size)}
+def _ids(cache: str, base: str) -> set[bytes]:
+    """The objects of a pack. Raises DobbyError where its index is none."""
+    return pack_index.ids(f"{cache}/objects/pack/{base}.idx", 32 if _is_sha256(cache) else 20)
 
 
-def _config_of(index: str) -> str:
-    return f"{os.path.dirname(index)}/../../config"
+def _is_sha256(cache: str) -> bool:
+    return b"objectformat = sha256" in (durable.read(f"{cache}/config") or b"").lower()
 
 
 # --- after processes that were killed ------------------------------------------------------

@@ -9,6 +9,7 @@ from dobby.agent import durable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Optional
 
 _PATIENCE_S = 10.0  # git holds the lock of one ref for milliseconds
@@ -22,6 +23,32 @@ def read(path: str) -> str:
             return ref.read().strip()
     except FileNotFoundError:
         return ""
+
+
+def newest(git_dir: str, folders: Iterable[str], most: int) -> list[str]:
+    """Up to `most` ids that the refs right below `folders` hold, each once: what was written last first,
+    and what `git pack-refs` has put away."""
+    found = []
+    for folder in folders:
+        for name in durable.names(f"{git_dir}/{folder}"):
+            path = f"{git_dir}/{folder}/{name}"
+            try:
+                found.append((os.stat(path).st_mtime_ns, path))
+            except FileNotFoundError:
+                continue
+    ids: dict[str, None] = {}
+    for _, path in sorted(found, reverse=True):
+        ids.setdefault(read(path))
+        if len(ids) == most:
+            break
+    packed = (durable.read(f"{git_dir}/packed-refs") or b"").decode("utf-8", "surrogateescape").splitlines()
+    away = (line.partition(" ") for line in packed)
+    ids.update((id, None) for id, _, name in away if name.rpartition("/")[0] in folders)
+    return [*filter(_is_id, ids)][:most]
+
+
+def _is_id(text: str) -> bool:
+    return len(text) in (40, 64) and not text.strip("0123456789abcdef")
 
 
 def write(path: str, id: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from dobby.agent import glance, lodged, module_fetch, objects, spare, trees
+from dobby.agent import glance, lodged, module_fetch, objects, spare, tags, trees
 from dobby.agent.checkout import Checkout
 from dobby.agent.collecting import collect
 from dobby.agent.gitdir import Broken, Wanted
@@ -52,9 +52,8 @@ def prepare(
             from dobby.agent import lfs_fetch
 
             whole = lfs_fetch.complete(run, whole, steps)
-        told = glance.answers(seen, run.job, previous_run) if seen else None
         lodged.park(run.job)
-        return _Sandbox(run, whole, previous_run, steps, told).prepare_exactly()
+        return _Sandbox(run, whole, previous_run, steps, seen).prepare_exactly()
     except OSError as error:
         raise steps.fail(f"{os.fsdecode(error.filename or run.job.sandbox)}: {error.strerror}") from None
     except (DobbyError, ValueError) as error:
@@ -74,10 +73,11 @@ class _Sandbox:
         request: Request,
         previous_run: str,
         steps: Steps,
-        told: Optional[Answers] = None,
+        seen: bytes = b"",
     ) -> None:
         self._run = run
-        self._told = told
+        self._seen, self._previous_run = seen, previous_run
+        self._told: Optional[Answers] = None
         self._request = request
         self._steps = steps
         self._cache = run.job.of_project.cache
@@ -108,15 +108,23 @@ class _Sandbox:
         if trees.lstat(self._top) is None:
             self._make_new()
             return "new"
+        self._told = self._glanced()
         try:
             return self._renew_closed()
         except Broken as why:
             return self._make_anew(str(why))
 
+    def _glanced(self) -> Optional[Answers]:
+        """What a glance has seen of the sandbox that is now in place."""
+        return glance.answers(self._seen, self._run.job, self._previous_run) if self._seen else None
+
     def _make_new(self) -> None:
         if not spare.take(self._run.job.of_project, self._top):
             self._make()
             return
+        self._told = self._glanced()
+        if self._told is None:
+            spare.settle(self._run.job.sandbox)
         try:
             self._renew_closed()
         except Broken:
@@ -247,10 +255,11 @@ class _Sandbox:
 
     def _find_tags(self) -> tuple[tuple[str, str], ...]:
         """Those of the laptop's tags whose objects have arrived, kept from here on."""
-        ids = dict.fromkeys(id for _, id in self._request.tags)
-        kinds = objects.kinds(self._cache, ids, self._steps.env)
-        objects.pin_tags(self._cache, (id for id, kind in kinds.items() if kind == "tag"))
-        return tuple((name, id) for name, id in self._request.tags if id in kinds)
+        asked = self._request.tags
+        if not asked or tags.are_known(self._run.job.of_project, self._request):
+            return asked
+        there = tags.keep(self._cache, (id for _, id in asked), self._steps.env)
+        return tuple((name, id) for name, id in asked if id in there)
 
 
 def _left_dir(run: layout.Run, previous_run: str) -> str:

@@ -27,10 +27,25 @@ NICE = 19
 def take(project: layout.Project, top: bytes) -> bool:
     """Put the spare at `top`, where nothing is; False where there is none."""
     try:
-        os.rename(project.spare(_umask()), top)
+        os.rename(at(project), top)
     except OSError:
         return False
     return True
+
+
+def at(project: layout.Project) -> str:
+    """Where the spare lies that this process could take."""
+    return project.spare(_umask())
+
+
+def settle(top: str) -> None:
+    """Git takes a file that is as new as its index for possibly changed, and reads it (its
+    racy-git.txt). Nobody has been in a spare since it was made: its index is made newer than all files,
+    by the clock of their own filesystem."""
+    try:
+        os.utime(f"{top}/.git/index")
+    except OSError:  # damaged, or taken in this instant: whoever looks at it will find that
+        return
 
 
 def drop(project: layout.Project) -> None:
@@ -67,7 +82,7 @@ def keep(charge: Charge, make: Callable[[Steps, str], None]) -> None:
 
 
 def _is_wanted(project: layout.Project) -> bool:
-    if os.path.lexists(project.spare(_umask())) or len(os.listdir(project.jobs)) < FEWEST_JOBS:
+    if os.path.lexists(at(project)) or len(os.listdir(project.jobs)) < FEWEST_JOBS:
         return False
     disk = room.of_disk(project.root)
     return (disk["free_bytes"] or 0) > LEAST_FREE * (disk["total_bytes"] or 0)
@@ -83,7 +98,7 @@ def _make(charge: Charge, project: layout.Project, make: Callable[[Steps, str], 
     nothing = os.open(os.devnull, os.O_RDWR)
     env = {**variables.of_host(charge.settings, os.environ), "LC_ALL": "C.UTF-8"}
     try:
-        make(Steps(env, nothing, lambda name, took, note: None), project.spare(_umask()))
+        make(Steps(env, nothing, lambda name, took, note: None), at(project))
     except (StepFailed, OSError):  # the next run tries again
         return
 

@@ -69,8 +69,11 @@ class Worktree:
             raise Broken("git cannot read it")
         return seen
 
-    def ask(self) -> Answers:
-        """What git says of the files, whatever commit is wanted."""
+    def ask(self, writes: bool) -> Answers:
+        """What git says of the files, whatever commit is wanted. `writes`: it may keep in the index what
+        it has found out, and have that locked meanwhile."""
+        if not writes:
+            self._env["GIT_OPTIONAL_LOCKS"] = "0"
         return self._at_once([_STATUS, _FILES])
 
     def _look(self, head: str, wanted: str) -> tuple[Seen | None, bool]:
