@@ -230,6 +230,7 @@ def test_a_group_with_a_stranger_in_it_is_not_killed_as_one(
 def test_without_an_id_of_the_boot_pids_alone_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """No /proc, and no sysctl that would know either: what lives is alive all the same."""
     monkeypatch.setattr(clock, "_first_line", lambda path: "")
+    monkeypatch.setattr(clock, "boot_id", clock._ask_boot_id)
     assert clock.boot_id() == "unknown"
     assert processes.is_alive(processes.identify(os.getpid()))
 

@@ -121,6 +121,11 @@ def test_the_line_that_looks_like_the_error(case: str) -> None:
     assert find_error(text.split("\n")) == line
 
 
+@given(some.from_regex(excerpt._SAID.pattern) | some.from_regex(excerpt._COMPILER.pattern))
+def test_what_an_expression_finds_has_one_of_the_words(line: str) -> None:
+    assert any(word in line.lower() for word in excerpt._WORDS)
+
+
 # --- masking -----------------------------------------------------------------------------------
 
 TEXT = some.text(some.characters(exclude_categories=["Cs"]), min_size=4, max_size=30).map(str.strip)

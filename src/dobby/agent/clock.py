@@ -30,6 +30,7 @@ def parse(at: str) -> float:
     return moment.replace(tzinfo=timezone.utc).timestamp()
 
 
+@once
 def machine_id() -> str:
     """Names this machine where a home is shared by several (machine-id(5)), else its host name."""
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
@@ -39,8 +40,13 @@ def machine_id() -> str:
     return os.uname().nodename
 
 
+@once
 def boot_id() -> str:
     """Changes with every boot, and at no other time (random(4) on Linux)."""
+    return _ask_boot_id()
+
+
+def _ask_boot_id() -> str:
     return _first_line("/proc/sys/kernel/random/boot_id") or _ask_sysctl()
 
 
@@ -60,7 +66,12 @@ def _ask_sysctl() -> str:
 
 def _first_line(path: str) -> str:
     try:
-        with open(path) as file:
-            return file.readline().strip()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return os.read(fd, 256).partition(b"\n")[0].decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)

@@ -175,9 +175,9 @@ def _temp(path: str) -> str:
     return f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
-def append(path: str, line: bytes) -> None:
-    """Append one line durably. A cut line that a crash left is ended first, so that it can
-    spoil no other."""
+def append(path: str, line: bytes, *, sync: bool = True) -> None:
+    """Append one line durably, or with `sync` false once another one is. A cut line that a crash left is
+    ended first, so that it can spoil no other."""
     is_new = not os.path.lexists(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -185,7 +185,8 @@ def append(path: str, line: bytes) -> None:
         if size and os.pread(fd, 1, size - 1) != b"\n":
             os.ftruncate(fd, _whole_lines(fd, size))
         write_all(fd, line)
-        os.fsync(fd)
+        if sync:
+            os.fsync(fd)
     finally:
         os.close(fd)
     if is_new:  # fsync(2): of a file does not reach its name

@@ -258,6 +258,11 @@ def append(run: layout.Run, kind: str, **fields: Any) -> str:
     return at
 
 
+def jot(run: layout.Run, kind: str, **fields: Any) -> None:
+    """Append an event that only tells how far a run is: durable with the next one."""
+    durable.append(run.events, ev.dump_event(kind, clock.now(), **fields), sync=False)
+
+
 def finish(run: layout.Run, final: st.Final) -> bool:
     """Create the final state; False when there is one already. The caller holds the lock."""
     return durable.create(run.final, durable.dump_json(st.dump_final(final)))

@@ -75,8 +75,8 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     if stored is not None:
         conclude.conclude(stored, outcome.cause, outcome.duration_s, charge.values)
     line.leave()
-    guard.close()
     os.close(charge.run_fd)
+    guard.close()  # takes the kernel 10 ms, for which nobody need wait
     house.keep(charge.run, charge.settings)
 
 
@@ -131,7 +131,7 @@ def _prepare_and_run(charge: Charge, wake: Wake, label_fd: int, previous: str) -
     steps = Steps(
         ssh_agent.for_steps(variables.of_steps(host, run), charge),
         log_fd,
-        lambda name, took, note: store.append(run, ev.PHASE, name=name, duration_s=took, note=note),
+        lambda name, took, note: store.jot(run, ev.PHASE, name=name, duration_s=took, note=note),
         charge.umask,
     )
     try:

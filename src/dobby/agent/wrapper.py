@@ -158,7 +158,8 @@ def _settle_in(command: Command) -> None:
 
 def _proved(cause: Record, fences: tuple[str, ...]) -> Record:
     """The cause, being out of memory where SIGKILL (a shell's 137) came and the cgroup proves it."""
-    killed = cause in (cause_of(-signal.SIGKILL), st.Exit(code=128 + signal.SIGKILL))
+    by_signal = isinstance(cause, st.Signal) and cause.number == signal.SIGKILL
+    killed = by_signal or cause == st.Exit(code=128 + signal.SIGKILL)
     return st.OutOfMemory() if killed and any(map(cgroups.was_out_of_memory, fences)) else cause
 
 

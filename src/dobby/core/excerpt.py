@@ -108,12 +108,20 @@ _SAID = regex(
     r"|\b(?:fatal|panic):|panicked at|terminate called|Segmentation fault|\*\*\* \["
     r"|: (?:command not found|No such file or directory|Permission denied|Killed)\b"
 )
+# One of them is in all that these find, in small letters: most logs have none, and need no `re`.
+_WORDS = (
+    *("error", "exception", "traceback", "fatal", "critical", "failed", "panic", "terminate called"),
+    *("segmentation fault", "*** [", "not found", "no such file", "permission denied", "killed"),
+)
 _NEAR = 30  # lines between errors of one and the same compilation
 
 
 def find_error(lines: list[str]) -> str:
     """The exception of the last traceback, or the first `error:` of the last compilation,
     whichever came later; else the last line that speaks of an error; else ""."""
+    text = "\n".join(lines).lower()
+    if not any(word in text for word in _WORDS):
+        return ""
     found = max(_exception(lines), _compilation(lines))
     if found < 0:
         found = next((n for n in _backwards(lines) if _SAID.search(lines[n])), -1)

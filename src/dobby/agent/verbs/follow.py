@@ -34,28 +34,41 @@ def run(call: Call) -> dict[str, Any]:
     call.wire.reply_json(protocol.RUN, exactly)
     sender = _Sender(call, stored)
     watch = Watch([stored.run.root, stored.run.job.lock]) if call.args.get("follow") else None
-    try:
-        stored = _stream(stored, sender, watch, bool(call.args.get("until_started")))
-    finally:
-        if watch:
-            watch.close()
+    stored = _stream(stored, sender, watch, bool(call.args.get("until_started")))
+    # The watch ends with this process: to close it takes the kernel 10 ms, and the caller waits.
     return {"run": rows.row(stored), "offset": sender.offset}
 
 
 def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch], until_started: bool) -> Stored:
+    known: object = ""
+    seen: Optional[int] = -1
     while True:
         size = _log_bytes(stored.run)  # before the events: bytes seen are then explained
-        found = rows.look(stored.run)
-        if found is None:
-            raise NotFound(f"run {stored.run.run_id} was removed from {os.uname().nodename}")
-        stored = found
-        sender.send(stored, size if stored.final is None else _log_bytes(stored.run))
+        state = _state(stored.run)
+        grown, seen = size != seen, size
+        if grown and (state == known or stored.wrapper() is not None):  # which need not wait for a look
+            sender.send(stored, size)
+        if not (grown and state == known and locks.is_held(stored.run.lock)):
+            found = rows.look(stored.run)
+            if found is None:
+                raise NotFound(f"run {stored.run.run_id} was removed from {os.uname().nodename}")
+            stored, known = found, state
+            sender.send(stored, size if stored.final is None else _log_bytes(stored.run))
         if stored.final is not None or watch is None or (until_started and stored.wrapper() is not None):
             return stored
         # Processes that outlive supervisor and wrapper may hold no lock: their end wakes nobody.
         orphaned = stored.events and not locks.is_held(stored.run.lock)
         if not watch.wait(ORPHAN_S if orphaned else SAFETY_S):
             return stored
+
+
+def _state(run: layout.Run) -> Optional[tuple[int, int, bool]]:
+    """While this is the same, so is all that is known of the run but its log, where it is carried."""
+    try:
+        events = os.stat(run.events)
+    except FileNotFoundError:
+        return None
+    return events.st_size, events.st_mtime_ns, os.path.exists(run.final)
 
 
 def _log_bytes(run: layout.Run) -> Optional[int]:
