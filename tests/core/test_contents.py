@@ -8,14 +8,15 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.gitrepo import Repo
 
 from dobby.core.errors import UsageError
-from dobby.core.index_file import with_stats
+from dobby.core.index_file import Entry, dump, parse, with_stats
 from dobby.core.manifest import Item, dump_manifest, leaves, parse_manifest
 from dobby.core.pointer import Pointer, parse_pointer, pointer_text
 
 if TYPE_CHECKING:
-    from tests.gitrepo import Repo
+    from pathlib import Path
 
 ID = "ab" * 32
 TEXT = f"version https://git-lfs.github.com/spec/v1\noid sha256:{ID}\nsize 12345\n".encode()
@@ -111,3 +112,22 @@ def test_an_index_of_another_form_is_left_alone(repo: Repo) -> None:
         index = file.read()
     assert with_stats(index, {}, "sha1") is None
     assert with_stats(b"DIRC", {}, "sha1") is None
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_an_index_of_ours_is_read_by_git_and_its_by_us(tmp_path: Path, object_format: str) -> None:
+    repo = Repo(str(tmp_path / "repo"), object_format)
+    repo.commit("one", {"a": "1\n", "d/" + "x" * 200: "2\n", "é": "3\n"})
+    lines = [line.split() for line in repo.git("ls-files", "-z", "-s").rstrip("\0").split("\0")]
+    entries = [Entry(path=os.fsencode(p), mode=m, id=i, stage=int(s)) for m, i, s, p in lines]
+    index = f"{repo.path}/.git/index"
+    with open(index, "rb") as file:
+        assert parse(file.read(), object_format) == entries
+    in_conflict = [e.replace(stage=n) for e in entries[:1] for n in (1, 2, 3)] + entries[1:]
+    with open(index, "wb") as file:
+        file.write(dump(in_conflict[::-1], object_format))
+    assert repo.git("ls-files", "-s", "-z", "-u").count("\0") == 3
+    with open(index, "rb") as file:
+        assert parse(file.read(), object_format) == in_conflict
+    long = [Entry(path=b"x" * 5000, mode="120000", id=entries[0].id)]
+    assert parse(dump(long, object_format), object_format) == long

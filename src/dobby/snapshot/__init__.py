@@ -2,7 +2,7 @@
 
     checkout     the repository that the caller stands in
     revisions    branch, tag, commit -> commit, fetched where only origin has it
-    worktree     what stands in the working tree; own_index makes a tree of it
+    worktree     what stands in the working tree; standing makes a tree of it, by own_index and trees
     dirty        submodules that have changes of their own
     filters      files that would not arrive as they are seen here
     modules      submodules, checked

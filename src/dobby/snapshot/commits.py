@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dobby.core.record import Record
-from dobby.snapshot import git, store
+from dobby.snapshot import store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,5 +68,6 @@ def write_working_tree(checkout: Checkout, tree: str, parent: str, date: str, me
 
 
 def _write(checkout: Checkout, raw: bytes) -> str:
-    place = store.writing(checkout)
-    return git.run(place, "hash-object", "-t", "commit", "-w", "--stdin", input=raw).decode().strip()
+    from dobby.snapshot import loose
+
+    return loose.write(store.writing(checkout).write, checkout.object_format, "commit", raw)

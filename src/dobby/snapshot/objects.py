@@ -25,6 +25,7 @@ class Reader:
     """One `git cat-file --batch`, asked as often as needed. Use it in a `with`."""
 
     def __init__(self, place: git.Place) -> None:
+        self.place = place
         self._process = git.start(place, "cat-file", "--batch", "--follow-symlinks", feed=True)
 
     def __enter__(self) -> Reader:

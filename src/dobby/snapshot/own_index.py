@@ -1,43 +1,45 @@
-"""The working tree -> a tree object, through an index of our own.
+"""What changed in the working tree -> blobs, through an index of our own.
 
-What `git status` names is added to a copy of the user's index: the copy keeps the stat data,
-so only what changed is read.
+git makes the blobs, as `git add` would: by attributes, filters and settings, and by what its index has.
+Ours has those paths alone, so that it costs what has changed, not what there is.
 """
 
 from __future__ import annotations
 
 import os
 
+from dobby.core import index_file
 from dobby.core.errors import DobbyError
 from dobby.snapshot import git, store
 from dobby.snapshot.worktree import NO_LFS, READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
+    from dobby.core.index_file import Entry
     from dobby.snapshot.checkout import Checkout
-    from dobby.snapshot.pointers import File
+    from dobby.snapshot.worktree import State
 
 _CHUNK = 1 << 20
+_ATTRIBUTES = b".gitattributes"
 # Our index is one whole file: no shared part is written into the user's git directory.
 _SETTINGS = (
     *("-c", "core.splitIndex=false", "-c", "core.untrackedCache=false", "-c", "core.safecrlf=false"),
+    *("-c", "index.sparse=false"),
     *NO_LFS,
 )
 
 
 class OwnIndex:
-    """A copy of the user's index that a snapshot is made in. Use it in a `with`."""
+    """An index that a snapshot is made with. Use it in a `with`."""
 
     def __init__(self, checkout: Checkout) -> None:
-        self._top = checkout.top
+        self._checkout, self._top = checkout, checkout.top
         place = store.writing(checkout)
         self._directory = f"{place.write}/index-{os.urandom(8).hex()}"
         os.mkdir(self._directory, 0o700)
-        self.place = place.replace(index=f"{self._directory}/index")
-        if os.path.exists(checkout.index):
-            _copy(checkout.index, self.place.index)
+        self._place = place.replace(index=f"{self._directory}/index")
 
     def __enter__(self) -> OwnIndex:
         return self
@@ -51,69 +53,51 @@ class OwnIndex:
             return
 
     def hidden_edits(self, flagged: tuple[tuple[bytes, bytes], ...]) -> list[bytes]:
-        """Those of the flagged (tag, path) whose file differs. Their flags are dropped here;
-        a file that a sparse checkout leaves out is no edit."""
+        """Those of the flagged (tag, path) whose file differs, by a copy of the user's index in which
+        their flags are dropped; a file that a sparse checkout leaves out is no edit."""
         skipped = set(_present(self._top, (path for tag, path in flagged if tag in b"Ss")))
         assumed = [p for tag, p in flagged if tag.islower() and (tag != b"s" or p in skipped)]
-        for option, paths in (("--no-skip-worktree", sorted(skipped)), ("--no-assume-unchanged", assumed)):
-            if paths:
-                self._update(option, paths)
         if not skipped and not assumed:
             return []
-        differ = git.run(self.place, *_SETTINGS, "diff-files", "-z", "--name-only")
+        _copy(self._checkout.index, self._place.index)
+        for option, paths in (("--no-skip-worktree", sorted(skipped)), ("--no-assume-unchanged", assumed)):
+            if paths:
+                self._update(paths, option)
+        differ = git.run(self._place, *_SETTINGS, "diff-files", "-z", "--name-only")
         return sorted(set(differ.split(b"\0")) & {*skipped, *assumed})
 
-    def _update(self, option: str, paths: list[bytes]) -> None:
-        git.run(
-            self.place, *_SETTINGS, "update-index", option, "-z", "--stdin", input=b"\0".join([*paths, b""])
-        )
-
-    def write_tree(
-        self, paths: list[bytes], gone: list[bytes], links: Mapping[bytes, str], files: Sequence[File] = ()
-    ) -> str:
-        """The id of the tree with `paths` as they stand now, but for those of `files`, which have
-        their own text; with the submodules `links` at these commits; and without `gone`, which may
-        stand beyond what is a symlink now."""
-        if gone:
-            self._update("--force-remove", gone)
-        own = {file.path for file in files}
-        plain = [path for path in paths if path not in own]
-        if plain:
-            self._add(plain)
-        if files:
-            self._put(files)
-        if links:
-            lines = [b"160000 %s\t%s\0" % (id.encode(), path) for path, id in links.items()]
-            git.run(self.place, *_SETTINGS, "update-index", "-z", "--index-info", input=b"".join(lines))
-        return git.run(self.place, *_SETTINGS, "write-tree").decode().strip()
-
-    def _put(self, files: Sequence[File]) -> None:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory(dir=self._directory) as folder:
-            for number, file in enumerate(files):
-                with open(f"{folder}/{number}", "wb") as stream:
-                    stream.write(file.text)
-            names = "".join(f"{folder}/{number}\n" for number in range(len(files)))
-            asked = ("hash-object", "-w", "--no-filters", "--stdin-paths")
-            ids = git.run(self.place, *asked, input=os.fsencode(names)).split()
-        lines = [b"%b %b\t%b" % (f.mode.encode(), id, f.path) for f, id in zip(files, ids, strict=True)]
-        info = b"\0".join([*lines, b""])
-        git.run(
-            self.place, *_SETTINGS, "update-index", "--add", "--replace", "-z", "--index-info", input=info
-        )
-
-    def _add(self, paths: list[bytes]) -> None:
+    def add(self, paths: list[bytes], state: State) -> dict[bytes, tuple[str, str] | None]:
+        """Mode and blob (or commit) of each of `paths` as it stands now; None where nothing does."""
+        with open(self._place.index, "wb") as file:
+            file.write(index_file.dump(self._known(paths, state), self._checkout.object_format))
         try:
-            git.run(
-                self.place,
-                *(*_SETTINGS, "update-index", "--add", "--remove", "--replace", "-z", "--stdin"),
-                input=b"\0".join([*paths, b""]),
-            )
+            self._update(paths, "--add", "--remove", "--replace")
         except git.GitFailed as error:
             lines = error.said.splitlines()
             reason = "; ".join(dict.fromkeys(map(git.last_words, (lines[0], lines[-1]))))
             raise DobbyError(f"{self._top}: the working tree cannot be read: {reason}", READABLE) from None
+        with open(self._place.index, "rb") as file:
+            found = {e.path: e for e in index_file.parse(file.read(), self._checkout.object_format)}
+        return {path: (found[path].mode, found[path].id) if path in found else None for path in paths}
+
+    def _known(self, paths: list[bytes], state: State) -> Iterable[Entry]:
+        """What the user's index has of `paths`, and of the attributes that a sparse checkout leaves out:
+        git reads those there."""
+        wanted = {*paths}
+        asked = (entry for entry in state.tracked(_ATTRIBUTES) if entry.path not in state.gone)
+        left_out = [entry for entry in asked if not self._is_there(entry.path)]
+        of_status = {entry.path for entry in state.recorded}
+        hidden = {path for _, path in state.flagged} & wanted - of_status
+        more = [entry for entry in state.all() if entry.path in hidden] if hidden else []
+        known = [entry for entry in (*state.recorded, *more) if entry.path in wanted]
+        return {(entry.path, entry.stage): entry for entry in (*left_out, *known)}.values()
+
+    def _is_there(self, path: bytes) -> bool:
+        return os.path.lexists(os.fsencode(self._top) + b"/" + path)
+
+    def _update(self, paths: list[bytes], *how: str) -> None:
+        text = b"\0".join([*paths, b""])
+        git.run(self._place, *_SETTINGS, "update-index", *how, "-z", "--stdin", input=text)
 
 
 def _copy(source: str, target: str) -> None:

@@ -11,7 +11,6 @@ from dobby.snapshot import (
     filters,
     modules,
     objects,
-    pointers,
     revisions,
     store,
     worktree,
@@ -19,9 +18,10 @@ from dobby.snapshot import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dobby.snapshot.checkout import Checkout
+    from dobby.snapshot.pointers import File
 
 _SHALLOW = "this is a {} clone: the commit travels without its history, as {}"
 
@@ -118,32 +118,55 @@ def _parentless(checkout: Checkout, snapshot: Snapshot, commit: objects.Object) 
 
 
 def _working_tree(checkout: Checkout, limit_bytes: int, force: bool, files: tuple[str, ...]) -> Snapshot:
-    snapshot, head, has_modules = _standing(checkout, limit_bytes, force)
-    if files:
-        with objects.Reader(checkout.place.replace(objects=snapshot.objects)) as read:
-            snapshot = snapshot.replace(files=read.files(snapshot.tree, files))
+    with _reader(checkout) as read:  # started first: it is ready when status is
+        snapshot, head, has_modules = _standing(checkout, read, limit_bytes, force)
+        if files:
+            snapshot = snapshot.replace(files=_files(checkout, read, snapshot, files))
     if head is not None:
         snapshot = _parentless(checkout, snapshot, head)
     return _with_modules(checkout, snapshot, force) if has_modules else snapshot
 
 
+def _reader(checkout: Checkout) -> objects.Reader:
+    return objects.Reader(checkout.place.replace(objects=store.existing(checkout)))
+
+
+def _files(
+    checkout: Checkout, read: objects.Reader, snapshot: Snapshot, paths: tuple[str, ...]
+) -> dict[str, bytes]:
+    if read.place.objects == snapshot.objects:
+        return read.files(snapshot.tree, paths)
+    with _reader(checkout) as again:  # there is a store of ours only now
+        return again.files(snapshot.tree, paths)
+
+
+def _of_module(module: Checkout, limit_bytes: int, force: bool) -> Snapshot:
+    with _reader(module) as read:
+        return _standing(module, read, limit_bytes, force)[0]
+
+
 def _standing(
-    checkout: Checkout, limit_bytes: int, force: bool
+    checkout: Checkout, read: objects.Reader, limit_bytes: int, force: bool
 ) -> tuple[Snapshot, objects.Object | None, bool]:
     """What stands in the working tree, submodules' changes included, but not what they are yet;
     HEAD's commit where it is that; and whether there may be submodules."""
-    with objects.Reader(checkout.place) as read:  # started first: it is ready when status is
-        state = worktree.look(checkout)
-        head = read.get(state.head) if state.head else None
+    state = worktree.look(checkout)
+    head = read.get(state.head) if state.head else None
     worktree.check_untracked(checkout, state, limit_bytes)
     lfs = filters.look_at_working_tree(checkout, state, force)
     base = commits.parse_commit(head) if head is not None else None
-    if base is None and not state.entries and not state.untracked:
+    if base is None and not state.listing and not state.untracked:
         raise UsageError(f"{checkout.top} has no commit and no files yet", "there is nothing to run")
     links, said, theirs = dirty.commits(
-        checkout, state, lambda module: _standing(module, limit_bytes, force)[0]
+        checkout, state, lambda module: _of_module(module, limit_bytes, force)
     )
-    tree, changed, contents = _tree(checkout, state, base, force, links, lfs)
+    tree, changed = base.tree if base else "", 0
+    under_lfs: tuple[File, ...] = ()
+    if not base or state.changed or state.untracked or state.flagged or state.nested or links:
+        from dobby.snapshot import standing
+
+        tree, changed, under_lfs = standing.tree_of(checkout, read, state, tree, links, lfs, force)
+    contents = tuple((file.sha256, file.source) for file in under_lfs if file.source)
     snapshot = Snapshot(
         commit=base.id if base else "",
         tree=tree,
@@ -180,40 +203,6 @@ def _committed(checkout: Checkout, snapshot: Snapshot, base: commits.Commit | No
         notices=(*snapshot.notices, *((_SHALLOW.format(kind, id[:10]),) if base and cut else ())),
     )
     return done
-
-
-def _tree(
-    checkout: Checkout,
-    state: worktree.State,
-    base: commits.Commit | None,
-    force: bool,
-    links: Mapping[bytes, str],
-    lfs: bool,
-) -> tuple[str, int, tuple[tuple[str, str], ...]]:
-    """The tree of the working tree with submodules at `links`, how many tracked files differ
-    from HEAD, and the contents of its files under Git LFS that do."""
-    if base and not (state.changed or state.untracked or state.flagged or state.nested or links):
-        return base.tree, 0, ()
-    from dobby.snapshot.own_index import OwnIndex
-
-    with OwnIndex(checkout) as index:
-        hidden = index.hidden_edits(state.flagged)
-        if hidden and not force:
-            names = ", ".join(map(worktree.shown_path, hidden[:3]))
-            more = f" and {len(hidden) - 3} more" if len(hidden) > 3 else ""
-            raise UsageError(
-                f"{names}{more}: edited, but hidden from git by skip-worktree or assume-unchanged",
-                "--force sends the edits; git update-index --no-skip-worktree --no-assume-unchanged"
-                " shows them to git",
-            )
-        changed = [*state.changed, *hidden]
-        if base and not (changed or state.untracked or state.nested or links):
-            return base.tree, 0, ()
-        paths = [*sorted({*changed} - {*state.gone, *links}), *state.untracked]
-        files = pointers.look(checkout, paths) if lfs and paths else ()
-        tree = index.write_tree(paths, [*state.gone, *state.nested], links, files)
-    contents = tuple((file.sha256, file.source) for file in files if file.source)
-    return tree, 0 if base and tree == base.tree else len(changed), contents
 
 
 def _with_modules(checkout: Checkout, snapshot: Snapshot, force: bool) -> Snapshot:

@@ -9,6 +9,7 @@ import os
 import stat
 
 from dobby.core.errors import DobbyError, UsageError
+from dobby.core.index_file import Entry
 from dobby.core.record import Record
 from dobby.snapshot import git
 
@@ -24,30 +25,36 @@ _STATUS = (
     *("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames"),
     *("--untracked-files=all", "--ignore-submodules=none"),
 )
-_GITLINK, _REGULAR, _PLAIN = b"160000", b"100", b"H 100"  # modes, and a file without a flag
+_GITLINK, _REGULAR, _PLAIN = "160000", "100", b"H 100"  # modes, and a file without a flag
 READABLE = "make it readable, or list it in .gitignore"
 
 
-class State(Record):
-    """What stands in the working tree. `head` is the commit id ("" before the first commit);
-    `changed` are tracked paths that differ from the index or HEAD, `gone` those of them that are
-    no more; `untracked` files, those
-    of nested repositories included; `nested` are the gitlinks that are no submodules; `flagged`
-    are (tag, path) of entries that git is told not to look at ("S": skip-worktree, lower case:
-    assume-unchanged); `links` are all gitlinks, `dirty_modules` the submodules with changes of their
-    own that are in no commit. `entries` is all of the index, as `ls-files -s -v` says it: a hundred
-    thousand are parsed only where that is needed."""
+class Status(Record):
+    """What `git status` says. `head` is the commit id ("" before the first commit); `changed` are
+    tracked paths that differ from the index or HEAD, `gone` those of them that are no more, or that
+    the index lets go; `recorded` is what it has of the others; `untracked` paths, a nested repository
+    with "/"; `dirty_modules` the submodules with changes of their own that are in no commit."""
 
     head: str
     changed: tuple[bytes, ...]
     gone: tuple[bytes, ...]
+    recorded: tuple[Entry, ...]
     untracked: tuple[bytes, ...]
+    dirty_modules: tuple[bytes, ...]
+
+
+class State(Status):
+    """What stands in the working tree: `Status`, less what is not the checkout's own. `untracked` are
+    files, those of nested repositories included; `nested` are the gitlinks that are no submodules;
+    `flagged` are (tag, path) of entries that git is told not to look at ("S": skip-worktree, lower
+    case: assume-unchanged); `links` are all gitlinks. `listing` is all of the index, as
+    `ls-files -z -s -v` says it: a hundred thousand are parsed only where that is needed."""
+
     untracked_bytes: int
     nested: tuple[bytes, ...]
     flagged: tuple[tuple[bytes, bytes], ...]
     links: tuple[bytes, ...]
-    dirty_modules: tuple[bytes, ...]
-    entries: tuple[bytes, ...]
+    listing: bytes
 
     @property
     def has_modules(self) -> bool:
@@ -56,16 +63,28 @@ class State(Record):
 
     def named(self, name: bytes) -> list[bytes]:
         """The paths, tracked or not, whose last part is `name`."""
-        tracked = (_parse_entry(entry)[2] for entry in self.entries if entry.endswith(name))
-        untracked = (path for path in self.untracked if path.endswith(name))
-        paths = dict.fromkeys([*tracked, *untracked])
-        return [path for path in paths if path.rpartition(b"/")[2] == name]
+        untracked = (path for path in self.untracked if path.rpartition(b"/")[2] == name)
+        return [*dict.fromkeys([*(entry.path for entry in self.tracked(name)), *untracked])]
+
+    def tracked(self, name: bytes) -> list[Entry]:
+        """What the index has under paths whose last part is `name`."""
+        found, at = [], 0
+        while (at := self.listing.find(name + b"\0", at)) >= 0:
+            begin = self.listing.rfind(b"\0", 0, at) + 1
+            at += len(name)
+            _, entry = _parse_entry(self.listing[begin:at])
+            if entry.path.rpartition(b"/")[2] == name:
+                found.append(entry)
+        return found
+
+    def all(self) -> list[Entry]:
+        """All that the index has."""
+        return [entry for _, entry in map(_parse_entry, self.listing.split(b"\0")[:-1])]
 
     @property
     def regular(self) -> list[bytes]:
         """The tracked files that are neither symlinks nor submodules."""
-        parsed = map(_parse_entry, self.entries)
-        return list(dict.fromkeys(path for _, mode, path in parsed if mode.startswith(_REGULAR)))
+        return list(dict.fromkeys(entry.path for entry in self.all() if entry.mode.startswith(_REGULAR)))
 
 
 def look(checkout: Checkout) -> State:
@@ -85,53 +104,70 @@ def look(checkout: Checkout) -> State:
 
 
 def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
-    head, changed, gone, untracked, dirty = _parse_status(status)
-    entries = tuple(listed.split(b"\0")[:-1])
-    odd = [_parse_entry(entry) for entry in entries if not entry.startswith(_PLAIN)]
-    links = tuple(dict.fromkeys(path for _, mode, path in odd if mode == _GITLINK))
+    said = _parse_status(status)
+    odd = [_parse_entry(entry) for entry in _odd(listed)]
+    links = tuple(dict.fromkeys(entry.path for _, entry in odd if entry.mode == _GITLINK))
     nested = _no_submodules(checkout, links)
-    files = [path for path in untracked if not path.endswith(b"/")]
-    for root in (*(path for path in untracked if path.endswith(b"/")), *(n + b"/" for n in nested)):
+    files = [path for path in said.untracked if not path.endswith(b"/")]
+    for root in (*(path for path in said.untracked if path.endswith(b"/")), *(n + b"/" for n in nested)):
         files += _files_of_nested(checkout.top, root)
     return State(
-        head=head,
-        changed=tuple(path for path in changed if path not in nested),
-        gone=tuple(gone),
+        head=said.head,
+        changed=tuple(path for path in said.changed if path not in nested),
+        gone=said.gone,
+        recorded=said.recorded,
         untracked=tuple(files),
         untracked_bytes=sum(_size(checkout.top, path) for path in files),
         nested=tuple(nested),
-        flagged=tuple((tag, path) for tag, _, path in odd if tag == b"S" or tag.islower()),
+        flagged=tuple((tag, entry.path) for tag, entry in odd if tag == b"S" or tag.islower()),
         links=links,
-        dirty_modules=tuple(path for path in dirty if path not in nested),
-        entries=entries,
+        dirty_modules=tuple(path for path in said.dirty_modules if path not in nested),
+        listing=listed,
     )
 
 
-def _parse_status(out: bytes) -> tuple[str, list[bytes], list[bytes], list[bytes], list[bytes]]:
-    """HEAD's id, changed, gone of these, untracked, and submodules with changes of their own
-    (git-status(1), "Porcelain Format Version 2")."""
-    head, changed, gone, untracked, dirty = "", [], [], [], []
-    for entry in out.split(b"\0"):
-        kind = entry[:2]
-        if entry.startswith(b"# branch.oid ") and not entry.endswith(b"(initial)"):
-            head = entry[13:].decode()
+def _odd(listed: bytes) -> list[bytes]:
+    """The entries that are no files, or have a flag: mostly there are none."""
+    if (b"\0" + listed).count(b"\0" + _PLAIN) == listed.count(b"\0"):
+        return []
+    return [entry for entry in listed.split(b"\0")[:-1] if not entry.startswith(_PLAIN)]
+
+
+def _parse_status(out: bytes) -> Status:
+    """git-status(1), "Porcelain Format Version 2"."""
+    head, changed, gone, recorded, untracked, dirty = "", [], [], [], [], []
+    for line in out.split(b"\0"):
+        kind = line[:2]
+        if line.startswith(b"# branch.oid ") and not line.endswith(b"(initial)"):
+            head = line[13:].decode()
         elif kind == b"? ":
-            untracked.append(entry[2:])
+            untracked.append(line[2:])
         elif kind in (b"1 ", b"u "):
-            fields = entry.split(b" ", 8 if kind == b"1 " else 10)
-            changed.append(fields[-1])
-            if kind == b"1 " and fields[1][1:] == b"D":
-                gone.append(fields[-1])
+            fields = line.split(b" ", 8 if kind == b"1 " else 10)
+            path = fields[-1]
+            changed.append(path)
+            if kind == b"1 " and b"D" in fields[1]:
+                gone.append(path)
+            mode, id, stage = (fields[4], fields[7], 0) if kind == b"1 " else (fields[4], fields[8], 2)
+            if mode.strip(b"0"):  # else it is in HEAD alone, or only meant to be added
+                recorded.append(Entry(path=path, mode=mode.decode(), id=id.decode(), stage=stage))
             if fields[2][:1] == b"S" and fields[2][2:] != b"..":
-                dirty.append(fields[-1])
-    return head, changed, gone, untracked, dirty
+                dirty.append(path)
+    return Status(
+        head=head,
+        changed=tuple(changed),
+        gone=tuple(gone),
+        recorded=tuple(recorded),
+        untracked=tuple(untracked),
+        dirty_modules=tuple(dirty),
+    )
 
 
-def _parse_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
-    """(tag, mode, path) of one line of `ls-files -s -v`."""
-    front, _, path = entry.partition(b"\t")
-    tag, mode = front.split(b" ")[:2]
-    return tag, mode, path
+def _parse_entry(line: bytes) -> tuple[bytes, Entry]:
+    """Tag and entry of one line of `ls-files -s -v`."""
+    front, _, path = line.partition(b"\t")
+    tag, mode, id, stage = front.split(b" ")
+    return tag, Entry(path=path, mode=mode.decode(), id=id.decode(), stage=int(stage))
 
 
 def _no_submodules(checkout: Checkout, gitlinks: tuple[bytes, ...]) -> list[bytes]:
