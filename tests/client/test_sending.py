@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tests.gitrepo import Repo
 import dobby
 from dobby import Client
 from dobby.client.objects import Sender
+from dobby.snapshot import Ahead, ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
 
 class Sent:
-    """What Sender sent: one entry a question that it was asked, in bytes of pack; -1 a check."""
+    """What Sender sent: one entry a question that it was asked, in bytes of pack; -1 a check. `ahead` is
+    what went along with calls, unasked."""
 
     def __init__(self) -> None:
         self.packs: list[int] = []
+        self.ahead: list[int] = []
 
 
 @pytest.fixture
@@ -39,7 +43,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
         yield from answer(self, payload)
         sent.packs.append(self.sent_bytes - before or -1)
 
+    pack = Ahead.pack
+
+    def noted(self: Ahead) -> bytes:
+        data = pack(self)
+        sent.ahead += [len(data)] if data else []
+        return data
+
     monkeypatch.setattr(Sender, "answer", counted)
+    monkeypatch.setattr(Ahead, "pack", noted)
+    monkeypatch.setattr(ahead, "_PATIENCE_S", 10.0)
     return sent
 
 
@@ -69,9 +82,45 @@ def test_only_what_is_missing_is_sent(long: Repo, host: Host, sent: Sent) -> Non
     finished(client, host, "true")
     long.write("hello.py", "print('and not committed')\n")
     finished(client, host, "true", revision=".")
-    assert len(sent.packs) == 3
-    assert 0 < sent.packs[1] < 900
-    assert 0 < sent.packs[2] < 900
+    finished(client, host, "true")
+    assert len(sent.packs) == 1
+    assert [0 < size < 900 for size in sent.ahead] == [True, True]
+
+
+def test_what_goes_along_unasked_is_asked_for_where_its_base_is_gone(
+    long: Repo, host: Host, sent: Sent
+) -> None:
+    """The host's account was emptied, or the name means another machine now."""
+    client = Client(cwd=long.path)
+    finished(client, host, "true")
+    host.run(["rm", "-rf", f"{host.home}/projects"])
+    long.commit("a line", {"hello.py": "print('one more')\n"})
+    status, _ = finished(client, host, "git fsck --connectivity-only && git log --oneline | wc -l")
+    assert status["status"] == "succeeded"
+    assert len(sent.ahead) == 1
+    assert sent.packs[1] > 500_000
+
+
+def test_what_is_large_is_not_sent_unasked(long: Repo, host: Host, sent: Sent) -> None:
+    """Somebody else may have brought it already."""
+    client = Client(cwd=long.path)
+    finished(client, host, "true")
+    for number in range(12, 16):
+        long.commit(f"{number}", {f"data/{number}": noise(number)})
+    finished(client, host, "true")
+    assert sent.ahead == []
+    assert 150_000 < sent.packs[1] < 250_000
+
+
+def test_a_base_that_is_gone_from_the_laptop(long: Repo, host: Host, sent: Sent) -> None:
+    client = Client(cwd=long.path)
+    long.write("hello.py", "print('and not committed')\n")
+    finished(client, host, "true", revision=".")
+    shutil.rmtree(f"{os.environ['HOME']}/.cache/dobby/objects")
+    long.write("hello.py", "print('and more')\n")
+    finished(client, host, "true", revision=".")
+    assert sent.ahead == []
+    assert 0 < sent.packs[1] < 900 or sent.packs[1] == -1
 
 
 def test_commits_of_others_in_the_cache_are_built_upon(

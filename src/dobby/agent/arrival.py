@@ -35,7 +35,8 @@ def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) 
     new_tags = bool(request.tags) and not tags.are_known(project, request)
     tag_ids = [id for _, id in request.tags] if new_tags else []
     missing_tags = set(tag_ids) - set(objects.existing(project.cache, tag_ids, env))
-    if missing_tags or not objects.holds(project.cache, request.commit):
+    here = objects.holds(project.cache, request.commit) or _take_unasked(project.cache, request, env, call)
+    if missing_tags or not here:
         _receive(project.cache, "", [request.commit, *sorted(missing_tags)], env, call)
     objects.pin(project.cache, job.label, request.commit)
     for module in request.modules:
@@ -49,6 +50,19 @@ def _ensure(job: layout.Job, request: Request, call: Call, env: dict[str, str]) 
         objects.pin(cache, job.label, module.commit)
     if new_tags:
         tags.note(project, request, env)
+
+
+def _take_unasked(cache: str, request: Request, env: dict[str, str], call: Call) -> bool:
+    """Whether the commit came along with the call, as a pack upon a commit that is needed here too, and so
+    is here with all that it reaches."""
+    if not call.attached or call.args.get("upon") not in objects.tips(cache):
+        return False
+    rest = [call.attached]
+    try:
+        objects.receive(cache, lambda _: rest.pop() if rest else b"", env)
+    except DobbyError:  # it is asked for, and why it cannot be had is told then
+        return False
+    return objects.holds(cache, request.commit)
 
 
 def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], call: Call) -> None:

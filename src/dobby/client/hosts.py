@@ -120,10 +120,11 @@ class Hosts:
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any],
         forward_agent: bool,
+        attached: bytes = b"",
     ) -> dict[str, Any]:
         """As `call`; an ssh agent goes along on a connection that nothing else uses."""
         way = self._make(host, alone=True, forward_agent=True) if forward_agent else self.transport(host)
-        return self._call(way, "launch", args, on_reply)
+        return self._call(way, "launch", args, on_reply, attached)
 
     def _call(
         self,
@@ -131,9 +132,10 @@ class Hosts:
         verb: str,
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
+        attached: bytes = b"",
     ) -> dict[str, Any]:
         begun = self._ahead.pop((way.host, get_ident()), None) if way is self._open.get(way.host) else None
-        result = (begun or Session(way, self.agent())).call(verb, args, on_reply)
+        result = (begun or Session(way, self.agent())).call(verb, args, on_reply, attached)
         for row in rows.of_answer(way.host, verb, result):
             row["host"] = way.host
             if "account" in result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from dobby import snapshot as snap
 from dobby.client.contents import Contents
 from dobby.client.following import Reader, follow
 from dobby.client.objects import Sender, nothing_to_send
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from dobby.client.asking import Asked, Source
     from dobby.client.hosts import Hosts
+    from dobby.snapshot import Ahead
 
     Say = Callable[[str], None]
     Progress = Callable[[str, int, int | None], None]
@@ -40,10 +42,13 @@ class Launch:
         self._answer: dict[str, Any] | None = None
         self._reader: Reader | None = None
         self._sender = None
+        self._ahead: Ahead | None = None
         if source.checkout is not None and source.snapshot is not None:
             tags = [id for _, id in asked.request.tags]
             contents = Contents(source.checkout, source.snapshot, asked.contents, progress, say)
             self._sender = Sender(source.checkout, source.snapshot, tags, contents, progress)
+            where = f"{asked.host} {asked.request.project}"
+            self._ahead = snap.Ahead(source.checkout, source.snapshot, where)
 
     def go(self) -> None:
         """Return once the run is acknowledged. Raises DobbyError; on Ctrl-C, with what is known of
@@ -75,11 +80,14 @@ class Launch:
         run id, which starts nothing twice."""
         request = rq.to_dict(self._asked.request)
         args = {"request": request, "values": self._asked.values, "follow": follow}
+        pack = self._ahead.pack() if self._ahead else b""
+        if self._ahead and pack:
+            args["upon"] = self._ahead.upon
         sent = False  # whether the request may have arrived
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 agent = self._asked.request.forward_agent
-                return self._hosts.launch(self._asked.host, args, self._on_reply, agent)
+                return self._hosts.launch(self._asked.host, args, self._on_reply, agent, pack)
             except Unreachable as error:
                 if self._answer:
                     self._say(f"the connection to {self._asked.host} was lost; connecting again")
@@ -104,6 +112,8 @@ class Launch:
 
     def _take(self, answer: dict[str, Any]) -> None:
         self._answer = answer
+        if self._ahead:
+            self._ahead.note()
         answer["run"]["host"] = self._asked.host
         self._acknowledged(answer)
         if self._asked.request.forward_agent and not answer["run"]["started_at"]:

@@ -10,7 +10,7 @@
     include      files that git does not carry; hashes remembers their SHA-256
     take         all of these together: a Snapshot
     history      roots, tags, likely bases
-    objects      reading, asking, packing
+    objects      reading, asking, packing; ahead packs before it is asked
     commits, store, cache, git: what these stand on
 
 Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or object.
@@ -18,6 +18,7 @@ Nothing of the user's is written: no ref, index, stash, reflog, FETCH_HEAD or ob
 
 from __future__ import annotations
 
+from dobby.snapshot.ahead import Ahead
 from dobby.snapshot.checkout import Checkout, email_anywhere, email_of, open_checkout
 from dobby.snapshot.history import distance, recent, root_commits, tags
 from dobby.snapshot.include import Included, include
@@ -26,6 +27,7 @@ from dobby.snapshot.objects import known, pack
 from dobby.snapshot.take import Snapshot, take
 
 __all__ = [
+    "Ahead",
     "Checkout",
     "Included",
     "ModuleSource",

@@ -52,7 +52,8 @@ class _Twin(Exception):
 
 
 def run(call: Call) -> dict[str, Any]:
-    """`args`: `request`, `values` (forwarded ones by name), `follow`. Answers `run`, a row, and
+    """`args`: `request`, `values` (forwarded ones by name), `follow`; `upon`: what is attached is a pack of
+    the request's commit upon that one. Answers `run`, a row, and
     `already`: whether this run id had been accepted before; for a new one `audience` too. With
     `follow` that is said as `ack`, and the log follows in the same session, as the verb `follow`
     sends it; with an ssh agent for the set-up the session stays until that is done."""
