@@ -138,7 +138,9 @@ path = f"{top}/modules.{sys.implementation.cache_tag}"
 shutil.copy2(path, path + ".new")
 os.replace(path + ".new", path)
 from dobby.agent.verbs import launch
-print(*(type(module.__spec__.loader).__name__ for module in (main, launch)))
+bundle.settle()
+from dobby.agent.verbs import purge
+print(*(type(module.__spec__.loader).__name__ for module in (main, launch, purge)))
 print(main.__file__ == f"{top}/dobby/agent/main.py", launch.__package__, main.run_verb.__code__.co_filename)
 """
 
@@ -151,7 +153,7 @@ def test_modules_come_from_one_file_as_long_as_it_is_the_same(client: Client, ba
         python = note.read().strip()
     said = subprocess.run([python, "-c", IMPORTS, agent], check=True, capture_output=True, text=True)
     assert said.stdout.splitlines() == [
-        "Finder SourceFileLoader",
+        "Finder Finder SourceFileLoader",
         f"True dobby.agent.verbs {agent}/dobby/agent/main.py",
     ]
 

@@ -33,13 +33,21 @@ def use(top: str) -> None:
     except OSError:
         return
     try:
-        length = int(os.read(fd, HEAD))
-        index = marshal.loads(os.read(fd, length))  # noqa: S302 - as the modules themselves
-        if os.fstat(fd).st_size != HEAD + length + sum(entry[3] for entry in index.values()):
+        data = os.read(fd, os.fstat(fd).st_size)
+        base = HEAD + int(data[:HEAD])
+        index = marshal.loads(data[HEAD:base])  # noqa: S302 - as the modules themselves
+        if len(data) != base + sum(entry[3] for entry in index.values()):
             raise EOFError(f"{path} is cut short")
-        sys.meta_path.insert(0, Finder(top, path, _stamp(fd), HEAD + length, index))
+        sys.meta_path.insert(0, Finder(top, path, _stamp(fd), base, index, data))
     finally:
         os.close(fd)
+
+
+def settle() -> None:
+    """What is usually imported has been: what comes later is read from the file when it comes."""
+    for finder in sys.meta_path:
+        if isinstance(finder, Finder):
+            finder.data = None
 
 
 def _stamp(fd: int) -> tuple[int, int]:
@@ -48,11 +56,19 @@ def _stamp(fd: int) -> tuple[int, int]:
 
 
 class Finder:
-    """Finder and loader in one (importlib.abc). No descriptor stays open: a steward closes all."""
+    """Finder and loader in one (importlib.abc). No descriptor stays open: a steward closes all. `data` is
+    the whole file, until `settle`: one read instead of one for each of a launch's hundred modules."""
 
     def __init__(
-        self, top: str, path: str, stamp: tuple[int, int], base: int, index: dict[str, Any]
+        self,
+        top: str,
+        path: str,
+        stamp: tuple[int, int],
+        base: int,
+        index: dict[str, Any],
+        data: Optional[bytes] = None,
     ) -> None:
+        self.data = data
         self._top, self._path, self._stamp, self._base, self._index = top, path, stamp, base, index
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> Optional[Any]:
@@ -70,6 +86,8 @@ class Finder:
         return spec
 
     def _read(self, at: int, size: int) -> Optional[bytes]:
+        if self.data is not None:
+            return self.data[at : at + size]
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

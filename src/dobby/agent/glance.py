@@ -3,8 +3,8 @@ laptop's git walks through its own.
 
 What was seen is no promise. It counts if, once the launch has the label, no run has had it in between,
 git's own files in the sandbox are as they were then, and it is not old: a shell that somebody has open
-there asks for no label. Else all is looked at again. Imports stand where they are used: the process that
-looks has its own beside those of the launch.
+there asks for no label. Else all is looked at again. Imports stand where they are used: what a launch needs
+as well is imported before the process that looks is forked (main.py).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dobby.agent import libc
 from dobby.core.record import Record
 
 MODIFY, CLOSE_WRITE, MOVED_TO = 0x2, 0x8, 0x80
@@ -24,23 +25,17 @@ def new() -> int:
     """A descriptor, -1 where there is none (macOS) or no more to be had."""
     if os.uname().sysname != "Linux":
         return -1
-    import ctypes
-
-    return int(ctypes.CDLL(None).inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    return libc.call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def add(fd: int, path: str, mask: int) -> int:
     """A watch of a file or directory, -1 where it is not there or there are no more to be had."""
-    import ctypes
-
-    return int(ctypes.CDLL(None).inotify_add_watch(fd, os.fsencode(path), mask))
+    return libc.call("inotify_add_watch", fd, os.fsencode(path), mask)
 
 
 def remove(fd: int, watch: int) -> None:
     """Does nothing where the kernel has removed it already, with what it watched."""
-    import ctypes
-
-    ctypes.CDLL(None).inotify_rm_watch(fd, watch)
+    libc.call("inotify_rm_watch", fd, watch)
 
 
 def read(fd: int) -> list[Event]:

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from dobby.agent import outbox, processes, signal
+from dobby.agent import bundle, libc, outbox, processes, signal
 from dobby.agent.wire import Wire, cut
 from dobby.core import protocol
 from dobby.core.errors import Bug, DobbyError
@@ -63,12 +63,16 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
         os._exit(0)
 
 
+# What a look at a sandbox imports, and a launch too: before the fork, so that it is done once.
+_FOR_A_LOOK = ("glance", "conclude", "hostgit", "lodged", "sandbox_refs", "spare", "steps", "worktree")
+
+
 def _get_ready() -> None:
     """The call is still being made up, which only a launch's is: import what that needs, and the
-    supervisor that will be forked (ctypes is for inotify)."""
+    supervisor that will be forked."""
     for name in ("verbs.launch", "verbs.follow", "supervisor"):
         imported(f"dobby.agent.{name}")
-    imported("ctypes")
+    libc.library()
 
 
 def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
@@ -76,6 +80,8 @@ def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
     ahead = wire.read_frame()
     if not ahead:
         return None
+    for name in _FOR_A_LOOK:
+        imported(f"dobby.agent.{name}")
     from dobby.agent import glance
 
     begun = glance.begin(os.path.abspath(home), ahead)
@@ -90,6 +96,7 @@ def run_verb(home: str, data: bytes, wire: Wire, umask: int, glance: Optional[Gl
     except (ValueError, KeyError):
         raise cut() from None
     module = imported(f"dobby.agent.verbs.{known_verb(name)}")
+    bundle.settle()
     gc.freeze()  # what was imported stays, so no collection need look at it, nor touch its memory
     gc.enable()
     call = Call(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from dobby.agent import clock, signal
+from dobby.agent import clock, libc, signal
 from dobby.core.record import Record
 
 TYPE_CHECKING = False
@@ -300,10 +300,8 @@ def name_self(name: str) -> None:
 def signal_at_parents_end(number: int) -> None:
     """Have this process get a signal when its parent dies, 0: no longer (PR_SET_PDEATHSIG)."""
     if has_proc():
-        import ctypes
-
         pr_set_pdeathsig = 1  # linux/prctl.h
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, number, 0, 0, 0)
+        libc.call("prctl", pr_set_pdeathsig, number, 0, 0, 0)
 
 
 def become_subreaper() -> bool:
@@ -313,7 +311,5 @@ def become_subreaper() -> bool:
     connected, and the holders of the label's lock, are known."""
     if not has_proc():
         return False
-    import ctypes
-
     pr_set_child_subreaper = 36  # linux/prctl.h
-    return bool(ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0)
+    return libc.call("prctl", pr_set_child_subreaper, 1, 0, 0, 0) == 0

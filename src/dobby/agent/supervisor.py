@@ -13,7 +13,6 @@ from dobby.agent import (
     containers,
     durable,
     environment,
-    house,
     limits,
     members,
     processes,
@@ -77,6 +76,8 @@ def carry(charge: Charge, ready: Callable[[], Any]) -> None:
     line.leave()
     os.close(charge.run_fd)
     guard.close()  # takes the kernel 10 ms, for which nobody need wait
+    from dobby.agent import house  # not held in memory while the command runs
+
     house.keep(charge.run, charge.settings)
 
 

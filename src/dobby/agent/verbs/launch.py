@@ -21,7 +21,6 @@ from dobby.agent import (
     ssh_agent,
     start,
     stewards,
-    stopping,
     store,
     turn,
 )
@@ -232,6 +231,8 @@ def _claim(run: layout.Run, request: Request, already: bool) -> Optional[int]:
         if holder is not None and holder.run == run and not already:
             raise _Twin
         if request.if_running == "replace":
+            from dobby.agent import stopping
+
             stopping.clear(run.job, by=callers.named(request.user), but=run.run_id)
         else:
             # A free label, and a run whose supervisor is dead: the steward is just ending what is left.
