@@ -1,21 +1,23 @@
 """How a verb reaches the agent: over the system's OpenSSH (ssh.py), or as a child on this machine
 (local.py).
 
-One call is one session (`Session`): the header goes out as it starts, then the call; replies come
-back framed. When the host lacks the agent, the session ships it on the way.
+A session (`Session`) is a program that we started: the header goes out as it starts, then the call;
+replies come back framed. When the host lacks the agent, the session ships it on the way. Where more
+calls may follow, the session stays for the next.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 
+from dobby.begun import Begun, Watchdog, exit_code
 from dobby.core import protocol
 from dobby.core.errors import DobbyError, Unreachable, from_wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 _SAID_BYTES = 65536
-_PARTING_S = 2.0
 _NOISE_KEPT = 200
 
 
@@ -69,8 +70,8 @@ def ended(
 
 
 class Session:
-    """One call under way. `on_reply(kind, payload)` sees every reply that is not the last one;
-    what it returns, if not None, is sent as frames (an ask's answer)."""
+    """Calls to one host, one after another. `on_reply(kind, payload)` sees every reply that is not the
+    last one; what it returns, if not None, is sent as frames (an ask's answer)."""
 
     def __init__(self, transport: Transport, agent: Agent) -> None:
         self._transport, self._agent = transport, agent
@@ -80,7 +81,7 @@ class Session:
         # What `host check` tells: how long the host took to answer, and what login files printed.
         self.here_s: float | None = None
         self.noise, self.noise_bytes = b"", 0
-        self._begun: _Begun | None = None
+        self._begun: Begun | None = None
 
     def begin(self) -> None:
         """Start the agent before the call is known: it gets ready meanwhile. Raises Unreachable."""
@@ -95,7 +96,8 @@ class Session:
         """End what `begin` started and no call has used."""
         if self._begun is not None:
             begun, self._begun = self._begun, None
-            self._leave(begun)
+            begun.taken()
+            begun.leave()
 
     def call(
         self,
@@ -103,53 +105,79 @@ class Session:
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
         attached: bytes = b"",
+        more: bool = False,
     ) -> dict[str, Any]:
         """The verb's result. Raises the error that the agent answered, or Unreachable when the
-        session ended without a last reply.
+        session ended without a last reply. `more`: the agent is to wait for another call.
 
-        An agent that fails before its first word was damaged on the host: it is sent again."""
-        first = protocol.frame(protocol.dump_call(verb, dict(args), attached))
+        An agent that fails before its first word was damaged on the host: it is sent again. One that
+        has waited may have left just now: where it says nothing, another one is asked."""
+        first = protocol.frame(protocol.dump_call(verb, dict(args), attached, more))
+        lost = False
+        if self._begun is not None and self._begun.has_served:
+            try:
+                return self._attempt(first, on_reply, more)
+            except (Unreachable, _Crashed):
+                if self._replied:
+                    raise
+                lost = True
         try:
-            return self._attempt(first, on_reply, anew=False)
+            return self._afresh(first, on_reply, more)
+        except Unreachable as error:
+            if lost:
+                error.details["maybe"] = True
+            raise
+
+    def _afresh(self, first: bytes, on_reply: Callable[[str, bytes], Any], more: bool) -> dict[str, Any]:
+        try:
+            return self._attempt(first, on_reply, more)
         except _Crashed:
-            self._here = False
+            pass
         try:
-            return self._attempt(first, on_reply, anew=True)
+            return self._attempt(first, on_reply, more, anew=True)
         except _Crashed as crash:
             raise crash.error from None
 
-    def _attempt(self, first: bytes, on_reply: Callable[[str, bytes], Any], anew: bool) -> dict[str, Any]:
+    def _attempt(
+        self, first: bytes, on_reply: Callable[[str, bytes], Any], more: bool, anew: bool = False
+    ) -> dict[str, Any]:
         begun, self._begun = self._begun or self._start(anew), None
-        process = begun.process
+        process, self._replied = begun.process, False
+        begun.taken()
         try:
-            with _Watchdog(process, self._transport.patience_s) as watchdog:
+            with Watchdog(process, None if begun.has_served else self._transport.patience_s) as watchdog:
                 self._send(process, first if begun.told else protocol.frame(b"") + first)
                 result = self._converse(process, on_reply, watchdog)
-            return self._failed(process, begun.errors, watchdog.barked) if result is None else result
+            if result is None:
+                return self._failed(process, begun.errors, watchdog.barked)
+            if more:
+                self._begun = begun.waiting(self)
+            return result
         except protocol.Garbled as error:
             raise DobbyError(f"host {self._transport.host} sent {error}", protocol.GARBLED) from None
         finally:
-            self._leave(begun)
+            if self._begun is not begun:
+                begun.leave()
 
-    def _start(self, anew: bool) -> _Begun:
+    def is_waiting(self) -> bool:
+        """Whether an agent that has served a call waits for the next. A process that was forked off
+        the one whose session it is must not speak there too."""
+        begun = self._begun
+        return begun is not None and begun.has_served and begun.is_ours_alone() and not begun.has_ended()
+
+    def _start(self, anew: bool) -> Begun:
         errors = errors_file()
         try:
-            self._began = time.monotonic()
-            begun = _Begun(self._transport.start(errors), errors)
+            self._here, self._began = False, time.monotonic()
+            begun = Begun(self._transport, self._transport.start(errors), errors)
         except BaseException:
             os.close(errors)
             raise
         self._send(begun.process, protocol.header(self._agent.digest, self._marker, anew))
         return begun
 
-    def _leave(self, begun: _Begun) -> None:
-        try:
-            _end(begun.process, self._transport)
-        finally:
-            os.close(begun.errors)
-
     def _converse(
-        self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any], watchdog: _Watchdog
+        self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any], watchdog: Watchdog
     ) -> dict[str, Any] | None:
         """The result; None when the stream ended without one."""
         assert process.stdout is not None  # noqa: S101 - it has a pipe
@@ -188,7 +216,7 @@ class Session:
 
     def _failed(self, process: subprocess.Popen[bytes], errors: int, barked: bool) -> dict[str, Any]:
         """Raises what explains a session without a result."""
-        code, said = _exit_code(process), read_errors(errors)
+        code, said = exit_code(process), read_errors(errors)
         if barked:
             raise ended(
                 f"host {self._transport.host} let us in, but did not answer within "
@@ -226,49 +254,12 @@ class Session:
         return True
 
 
-class _Begun:
-    """A session: its process, the descriptor that gets its stderr, whether `foretell` was called."""
-
-    def __init__(self, process: subprocess.Popen[bytes], errors: int) -> None:
-        self.process, self.errors, self.told = process, errors, False
-
-
 class _Crashed(Exception):
     """The agent ended before its first word; `error` says how."""
 
     def __init__(self, error: Unreachable) -> None:
         super().__init__(error.message)
         self.error = error
-
-
-class _Watchdog:
-    """Ends a session whose host does not say `here`: a shell there swallows what we send."""
-
-    def __init__(self, process: subprocess.Popen[bytes], patience_s: float | None) -> None:
-        self.barked = False
-        self._process = process
-        self._timer = None
-        if patience_s is not None:
-            from threading import Timer  # subprocess has imported it already
-
-            self._timer = Timer(patience_s, self._bark)
-            self._timer.daemon = True
-
-    def __enter__(self) -> _Watchdog:
-        if self._timer:
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.rest()
-
-    def rest(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-
-    def _bark(self) -> None:
-        self.barked = True
-        self._process.kill()
 
 
 def _no_python(host: str, found: str) -> DobbyError:
@@ -299,29 +290,6 @@ def read_errors(errors: int) -> str:
     """The end of what was said."""
     size = os.fstat(errors).st_size
     return os.pread(errors, _SAID_BYTES, max(0, size - _SAID_BYTES)).decode("utf-8", "replace")
-
-
-def _exit_code(process: subprocess.Popen[bytes]) -> int:
-    """Its stdout has ended, so it is about to."""
-    try:
-        return process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def _end(process: subprocess.Popen[bytes], way: Transport) -> None:
-    """Close our ends; the agent sees that its caller has gone. Its exit code says nothing."""
-    for pipe in (process.stdin, process.stdout):
-        try:
-            if pipe is not None:
-                pipe.close()
-        except BrokenPipeError:
-            continue
-    try:
-        process.wait(_PARTING_S)
-    except subprocess.TimeoutExpired:
-        way.abandon(process)
 
 
 def last_words(said: str) -> str:

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from dobby.agent import main
+from dobby.agent.verbs import list as list_verb
 from dobby.agent.wire import Wire
-from dobby.core import protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,10 @@ def test_garbage_is_collected_while_a_verb_runs(tmp_path: Path) -> None:
     with open(os.devnull, "rb") as nothing:
         gc.disable()
         try:
-            main.run_verb(str(tmp_path), protocol.dump_call("list", {}), Wire(nothing, "m"), 0o022)
+            call = main.Call(
+                home=str(tmp_path), args={}, attached=b"", wire=Wire(nothing, "m"), umask=0o022
+            )
+            main.run_verb(list_verb, "list", call)
             assert gc.isenabled()
         finally:
             gc.enable()

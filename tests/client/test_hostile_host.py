@@ -178,8 +178,8 @@ def test_a_label_is_no_way_out(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> N
     finished(client, Host("local", "", None), "echo x > $DOBBY_OUTPUTS/authorized_keys")
     told = Targets.show
 
-    def lie(self: Targets, *words: Any) -> dict[str, Any]:
-        answer = told(self, *words)
+    def lie(self: Targets, *words: Any, **more: Any) -> dict[str, Any]:
+        answer = told(self, *words, **more)
         return {**answer, "run": {**answer["run"], "label": f"{repo.path}/../elsewhere"}}
 
     monkeypatch.setattr(Targets, "show", lie)

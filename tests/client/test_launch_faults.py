@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(repo: Repo, host: Host) -> Client:
-    return Client(cwd=repo.path)
+    return Client(cwd=repo.path, lasting=False)
 
 
 @pytest.fixture
@@ -62,7 +62,8 @@ def far(
     monkeypatch.setenv("DOBBY_SSH", ssh.program)
     monkeypatch.setattr("dobby.client.launching.PAUSE_S", 0.01)
     said: list[str] = []
-    return Far(Client(cwd=repo.path, say=said.append), Host(sshd.destination, home, sshd), ssh, said)
+    client = Client(cwd=repo.path, say=said.append, lasting=False)
+    return Far(client, Host(sshd.destination, home, sshd), ssh, said)
 
 
 ONCE = "echo $DOBBY_RUN_ID >> $HOME/.dobby/ran"
@@ -91,6 +92,27 @@ def test_a_cut_before_the_request_is_whole(far: Far) -> None:
         assert ran(far.host)[before:] == [run.run_id]
         runs.append(run.run_id)
     assert len(set(runs)) == 6
+
+
+def test_a_cut_in_a_later_call_of_a_session(far: Far, repo: Repo) -> None:
+    """Where nothing was heard of that call, it is made once more, in a session of its own."""
+
+    def lasting() -> Client:
+        return Client(cwd=repo.path, say=far.said.append)
+
+    far.run("true", label="warm")
+    far.ssh.plan("count")
+    launch(lasting(), far.host, "true", label="first")
+    whole = far.ssh.sent
+    for sent in (1, 30, 300):
+        before, client = len(ran(far.host)), lasting()
+        far.ssh.plan(f"up {whole + sent}")
+        launch(client, far.host, "true", label="first")
+        run = launch(client, far.host, ONCE, label="later")
+        assert far.ssh.unused == []
+        assert not run.already
+        assert output(far.client, run)[0]["status"] == "succeeded"
+        assert ran(far.host)[before:] == [run.run_id]
 
 
 def test_a_cut_at_every_attempt_starts_nothing(far: Far) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(repo: Repo, host: Host) -> Client:
-    return Client(cwd=repo.path)
+    return Client(cwd=repo.path, lasting=False)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(repo: Repo, host: Host) -> Client:
-    return Client(cwd=repo.path)
+    return Client(cwd=repo.path, lasting=False)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class Follower(threading.Thread):
         self.row: dict[str, Any] = {}
         self.said = bytearray()
         self._run = run
-        self._client = Client(cwd=repo.path)
+        self._client = Client(cwd=repo.path, lasting=False)
 
     def run(self) -> None:
         run = self._run

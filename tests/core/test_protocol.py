@@ -33,9 +33,12 @@ def test_a_frame_says_its_length(data: bytes) -> None:
     assert (int(length), rest) == (len(data), data)
 
 
-@given(some.text(min_size=1), some.dictionaries(some.text(), JSON), some.binary())
-def test_a_call_comes_back_as_it_was(verb: str, args: dict[str, object], attached: bytes) -> None:
-    assert protocol.parse_call(protocol.dump_call(verb, args, attached)) == (verb, args, attached)
+@given(some.text(min_size=1), some.dictionaries(some.text(), JSON), some.binary(), some.booleans())
+def test_a_call_comes_back_as_it_was(
+    verb: str, args: dict[str, object], attached: bytes, more: bool
+) -> None:
+    call = verb, args, attached, more
+    assert protocol.parse_call(protocol.dump_call(*call)) == call
 
 
 @given(some.integers(min_value=0, max_value=30))

@@ -94,8 +94,8 @@ def a_command_of_words_runs_nothing_else(words: list[str]) -> None:
 
 def a_call_is_understood_or_an_error(data: bytes) -> None:
     with contextlib.suppress(ValueError, KeyError):
-        verb, args, attached = protocol.parse_call(data)
-        assert protocol.parse_call(protocol.dump_call(verb, args, attached)) == (verb, args, attached)
+        call = protocol.parse_call(data)
+        assert protocol.parse_call(protocol.dump_call(*call)) == call
 
 
 def a_reply_is_found_behind_noise(given: tuple[bytes, bytes]) -> None:

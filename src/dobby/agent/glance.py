@@ -38,7 +38,10 @@ class Glance:
         parts = []
         while part := os.read(self._fd, 1 << 20):
             parts.append(part)
-        os.waitpid(self._pid, 0)
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:  # of the agent whose child we are
+            pass
         return b"".join(parts)
 
     def drop(self) -> None:

@@ -1,4 +1,7 @@
-"""Runs one verb: reads the call, answers `done` or `fail`, ends."""
+"""Runs one verb: reads the call, answers `done` or `fail`, ends.
+
+Where another call may follow, a child does all that, so that nothing of a call is there at the next: no
+lock, no descriptor, no process. What was imported is, and that makes the next one fast."""
 
 from __future__ import annotations
 
@@ -38,29 +41,81 @@ class Call(Record):
 
 
 def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -> None:
-    """Serve the call in `first`, or else the one that `source` holds."""
+    """Serve the call in `first`, or else the one that `source` holds, and those that may follow; end."""
     processes.name_self("dobby-agent")
     umask = os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it takes the exit codes of children
     wire = Wire(source, marker)
     if first is None and not wire.has_more():
         _get_ready()
+    chosen = _choice(home)
     try:
-        try:
-            glance = _look_ahead(home, wire) if first is None else None
-            data = wire.read_frame() if first is None else first
-            reply = (protocol.DONE, run_verb(home, data, wire, umask, glance))
-        except DobbyError as error:
-            reply = (protocol.FAIL, error.to_wire())
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            reply = (protocol.FAIL, _of_system(home, error).to_wire())
-        except Exception as error:
-            reply = (protocol.FAIL, _of_bug(error).to_wire())
-        wire.reply_json(*reply)
+        _serve(home, wire, umask, first)
+        while wire.is_called_again(protocol.WAITING_S) and _choice(home) == chosen:
+            _serve(home, wire, umask, None)
     except BrokenPipeError:  # the caller went away; nobody is left to answer
-        os._exit(0)
+        pass
+    os._exit(0)  # at once: to take a Python to pieces takes 4 ms, which the caller would wait for
+
+
+def _serve(home: str, wire: Wire, umask: int, first: bytes | None) -> None:
+    """Answer one call and end; return where another may follow, which a child makes possible. A call that
+    failed is the last: its caller may still be sending what belongs to it."""
+    try:
+        glance = _look_ahead(home, wire) if first is None else None
+        name, args, attached, more = _parsed(wire.read_frame() if first is None else first)
+        verb = imported(f"dobby.agent.verbs.{known_verb(name)}")
+        if more and (pid := _fork()):
+            if glance:
+                glance.drop()
+            return _await_done(pid)
+        call = Call(
+            home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask, glance=glance
+        )
+        reply = (protocol.DONE, run_verb(verb, name, call))
+    except DobbyError as error:
+        reply = (protocol.FAIL, error.to_wire())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        reply = (protocol.FAIL, _of_system(home, error).to_wire())
+    except Exception as error:
+        reply = (protocol.FAIL, _of_bug(error).to_wire())
+    wire.reply_json(*reply)
+    os._exit(reply[0] != protocol.DONE)
+
+
+def _choice(home: str) -> list[Any]:
+    """Changes when another agent or interpreter might be found by `protocol.BOOTSTRAP`, or none."""
+    note = f"{os.path.dirname(os.path.abspath(__file__))}/../../python"
+    found: list[Any] = []
+    for path in (note, f"{home}/config.toml"):
+        try:
+            stat = os.stat(path)
+            found.append((stat.st_ino, stat.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _fork() -> int:
+    """0 in a child; also here, where there can be none: then this call is the last."""
+    try:
+        return os.fork()
+    except OSError:
+        return 0
+
+
+def _await_done(pid: int) -> None:
+    """Return once the child has done its call; end as it ended where it has not."""
+    ended = 0
+    while ended != pid:  # others have looked ahead
+        ended, status = os.wait()
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    if code:
+        os._exit(code)
 
 
 # What a look at a sandbox imports, and a launch too: before the fork, so that it is done once.
@@ -89,24 +144,23 @@ def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
     return begun
 
 
-def run_verb(home: str, data: bytes, wire: Wire, umask: int, glance: Optional[Glance] = None) -> Any:
-    """The verb's result, JSON values. Raises DobbyError."""
+def _parsed(data: bytes) -> tuple[str, dict[str, Any], bytes, bool]:
     try:
-        name, args, attached = protocol.parse_call(data)
+        return protocol.parse_call(data)
     except (ValueError, KeyError):
         raise cut() from None
-    module = imported(f"dobby.agent.verbs.{known_verb(name)}")
+
+
+def run_verb(verb: Any, name: str, call: Call) -> Any:
+    """What the module `verb` answers, JSON values. Raises DobbyError."""
     bundle.settle()
     gc.freeze()  # what was imported stays, so no collection need look at it, nor touch its memory
     gc.enable()
-    call = Call(
-        home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask, glance=glance
-    )
     if name not in _CARRIERS and not outbox.is_empty(call.home):
         from dobby.agent import stewards
 
         stewards.call(call.home)
-    return module.run(call)
+    return verb.run(call)
 
 
 def known_verb(name: str) -> str:

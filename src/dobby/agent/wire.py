@@ -35,13 +35,18 @@ class Wire:
         if self.has_more() and not self._source.peek(1):  # type: ignore[attr-defined]
             raise DobbyError("the caller has gone, so nothing was started")
 
-    def has_more(self) -> bool:
+    def has_more(self, within_s: float = 0) -> bool:
         """Whether the caller has sent something that was not read yet, or has gone."""
         import select
 
         poll = select.poll()
         poll.register(self._source, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(within_s * 1000))
+
+    def is_called_again(self, within_s: float) -> bool:
+        """Whether another call begins to arrive. The last one is done, so its caller has sent nothing
+        behind it until now, which might have been read along."""
+        return self.has_more(within_s) and bool(self._source.peek(1))  # type: ignore[attr-defined]
 
     def read_frames(self) -> Callable[[int], bytes]:
         """A reader of one byte stream that comes as frames and ends with an empty one."""

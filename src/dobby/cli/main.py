@@ -159,7 +159,8 @@ def _connect(voice: Voice) -> Client:
     from dobby.cli.streams import is_terminal
     from dobby.client import Client
 
-    return Client(say=voice.say, progress=voice.progress, interactive=is_terminal(sys.stdin))
+    interactive = is_terminal(sys.stdin)
+    return Client(say=voice.say, progress=voice.progress, interactive=interactive, lasting=False)
 
 
 if __name__ == "__main__":

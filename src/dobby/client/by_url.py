@@ -36,12 +36,12 @@ def source_by_url(
     origin = urls.without_user_info(kept)
     name = check_name(project, "project") if project else asking.project_name(options, origin, "project")
     args = {"repo": kept, "login": [user, password], "revision": revision, "project": name}
-    answer = hosts.call(options.host, "resolve", args)
+    answer = hosts.call(options.host, "resolve", args, more=True)
     if not project:
         chosen = asking.options_of(environ, flags, answer["files"], revision)
         if asking.project_name(chosen, origin, "project") != name:
             args["project"] = asking.project_name(chosen, origin, "project")
-            answer = hosts.call(options.host, "resolve", args)
+            answer = hosts.call(options.host, "resolve", args, more=True)
     for notice in answer["notices"]:
         say(notice)
     return asking.Source(

@@ -33,7 +33,8 @@ class Client:
     """Runs things on hosts, for the checkout at `cwd`.
 
     `say(sentence)` hears what dobby says about its work, `progress(what, done, total)` how far
-    it is (bytes; total None where unknown). `interactive`: ssh may ask on the terminal.
+    it is (bytes; total None where unknown). `interactive`: ssh may ask on the terminal. `lasting`:
+    one call follows another, so what serves it on a host waits some seconds for the next.
     Every method raises `DobbyError` or one of its kinds."""
 
     def __init__(
@@ -44,10 +45,12 @@ class Client:
         say: Callable[[str], None] = _ignore,
         progress: Callable[[str, int, int | None], None] = _ignore,
         interactive: bool = False,
+        lasting: bool = True,
     ) -> None:
         self._cwd = cwd or os.getcwd()
         self._environ = dict(os.environ if environ is None else environ)
         self._say, self._progress, self._interactive = say, progress, interactive
+        self._lasting = lasting
         self._known: tuple[Options, Hosts] | None = None
 
     # --- what is settled before any host is asked ---------------------------------------
@@ -61,7 +64,8 @@ class Client:
         """Settings and hosts; both the same for as long as this client lives."""
         if self._known is None:
             options = self.settings()
-            self._known = (options, Hosts(options, self._environ, self._say, self._interactive))
+            hosts = Hosts(options, self._environ, self._say, self._interactive, self._lasting)
+            self._known = options, hosts
         return self._known
 
     def _hosts(self) -> Hosts:
@@ -168,7 +172,7 @@ class Client:
         tip, or with `same` on its own commit. Forwarded values are read from here again."""
         from dobby.client import restarting
 
-        found = self._targets().show(label, host, run)
+        found = self._targets().show(label, host, run, more=True)
         asked, source = restarting.ask_again(
             found,
             cwd=self._cwd,
@@ -199,8 +203,7 @@ class Client:
     ) -> Listing:
         """Live runs and each job's latest, of all hosts; `all` runs. `meanwhile` gets what is there
         when some hosts keep one waiting. Raises Unreachable when no host answered."""
-        pairs = [targets.split(label) for label in labels]
-        return listing.ask(self._hosts(), pairs, all, host, self._say, meanwhile)
+        return listing.ask(self._hosts(), list(map(targets.split, labels)), all, host, self._say, meanwhile)
 
     def history(
         self,
@@ -262,11 +265,10 @@ class Client:
         by = asking.of_caller(self._environ)["user"]
 
         def end(where: str, which: dict[str, Any]) -> dict[str, Any]:
-            args = {**which, "by": by, "grace_s": grace_s}
-            row: dict[str, Any] = self._hosts().call(where, "stop", args)["run"]
-            return row
+            return self._hosts().call(where, "stop", {**which, "by": by, "grace_s": grace_s})
 
-        return self._targets().reach(label, host, run, end)
+        row: dict[str, Any] = self._targets().reach(label, host, run, end)["run"]
+        return row
 
     def clean(
         self,
@@ -284,9 +286,8 @@ class Client:
         if bool(names) == all:
             raise UsageError("clean takes labels, or --all", "name the labels, or say --all")
         targets_ = self._targets()
-        by_host = targets_.group(names, host)
         found: dict[str, Any] = {"cleaned": [], "kept": []}
-        for name, pairs in by_host.items():
+        for name, pairs in targets_.group(names, host).items():
             args = {
                 "labels": pairs,
                 "prefer": targets_.prefer,
@@ -313,14 +314,14 @@ class Client:
         `run to files bytes unchanged differs`."""
         from dobby.client.fetching import fetch
 
-        found = self._targets().show(label, host, run)["run"]
+        found = self._targets().show(label, host, run, more=True)["run"]
         args = {**targets.exactly(found), "paths": list(paths)}
         into = os.path.join(self._cwd, to or check_name(found["label"], "label"))
         return fetch(self._hosts(), found["host"], args, into, overwrite, self._progress)
 
     def shell(self, label: str, *, host: str | None = None, run: str | None = None) -> int:
         """An interactive shell in the job's sandbox, its environment active; the shell's exit code."""
-        found = self._targets().show(label, host, run)["run"]
+        found = self._targets().show(label, host, run, more=True)["run"]
         hosts = self._hosts()
         answer = hosts.call(found["host"], "shell", targets.exactly(found))
         return hosts.transport(found["host"]).shell(targets.enter_command(hosts.agent(), answer["enter"]))

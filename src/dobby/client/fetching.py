@@ -34,7 +34,7 @@ def fetch(
     directories, which were left there too).
 
     `args` as the agent's `fetch` takes them. Raises DobbyError; nothing is lost then."""
-    plan = hosts.call(host, "fetch", {**args, "plan": True})
+    plan = hosts.call(host, "fetch", {**args, "plan": True}, more=True)
     made = not os.path.isdir(to)
     os.makedirs(to, exist_ok=True)
     staging = f"{os.path.abspath(to)}/.dobby-fetch-{os.urandom(4).hex()}"

@@ -7,6 +7,7 @@ from _thread import get_ident
 
 from dobby import shipping
 from dobby.client import rows, state
+from dobby.core import protocol
 from dobby.core.errors import DobbyError, Unreachable
 from dobby.core.record import Record
 from dobby.transport import Session
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
+MOST_WAITING = 2  # sessions of one host that no thread just uses
 EARLY_S = 1.0  # hosts that answer do so by then; who asks is shown those while the others are awaited
 
 
@@ -42,15 +44,18 @@ class Hosts:
         environ: Mapping[str, str],
         say: Callable[[str], None],
         interactive: bool,
+        lasting: bool = False,
     ) -> None:
         self._options = options
         self._environ = environ
         self._say = say
         self._interactive = interactive
+        self._lasting = lasting  # each call may be followed by another
         self._limit_s = options.answer_within_s
         self._open: dict[str, Transport] = {}
         # By host and thread: what one foretells is not what another asks for.
         self._ahead: dict[tuple[str, int], Session] = {}
+        self._waiting: dict[str, list[Session]] = {}
         self._agent: shipping.Agent | None = None
 
     def transport(self, host: str) -> Transport:
@@ -84,12 +89,16 @@ class Hosts:
         """Start the next call's session now, where that takes no handshake: the agent starts while
         the call is still being made up here. `give_up` ends one that no call has used."""
         mine = host, get_ident()
-        if mine not in self._ahead and self.transport(host).is_near():
+        if mine in self._ahead:
+            return
+        session = self._next_waiting(host)
+        if session is None and self.transport(host).is_near():
             session = Session(self.transport(host), self.agent())
             try:
                 session.begin()
             except DobbyError:  # the call itself will say why
                 return
+        if session is not None:
             self._ahead[mine] = session
 
     def foretell(self, host: str, ahead: bytes) -> None:
@@ -109,10 +118,12 @@ class Hosts:
         verb: str,
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
+        more: bool = False,
     ) -> dict[str, Any]:
         """The verb's result on one host, its rows marked with the name by which we know it, and
-        with the account there, where that was told. Raises DobbyError, also for rows that are none."""
-        return self._call(self.transport(host), verb, args, on_reply)
+        with the account there, where that was told. `more`: another call follows. Raises DobbyError,
+        also for rows that are none."""
+        return self._call(self.transport(host), verb, args, on_reply, more)
 
     def launch(
         self,
@@ -124,7 +135,7 @@ class Hosts:
     ) -> dict[str, Any]:
         """As `call`; an ssh agent goes along on a connection that nothing else uses."""
         way = self._make(host, alone=True, forward_agent=True) if forward_agent else self.transport(host)
-        return self._call(way, "launch", args, on_reply, attached)
+        return self._call(way, "launch", args, on_reply, attached=attached)
 
     def _call(
         self,
@@ -132,15 +143,52 @@ class Hosts:
         verb: str,
         args: Mapping[str, Any],
         on_reply: Callable[[str, bytes], Any] = lambda kind, payload: None,
+        more: bool = False,
         attached: bytes = b"",
     ) -> dict[str, Any]:
-        begun = self._ahead.pop((way.host, get_ident()), None) if way is self._open.get(way.host) else None
-        result = (begun or Session(way, self.agent())).call(verb, args, on_reply, attached)
-        for row in rows.of_answer(way.host, verb, result):
+        shared = way is self._open.get(way.host) and verb not in protocol.ONCE
+        session = self._session(way, shared)
+        result = session.call(verb, args, on_reply, attached, shared and (more or self._lasting))
+        try:
+            found = rows.of_answer(way.host, verb, result)
+        except DobbyError:
+            session.give_up()
+            raise
+        if session.is_waiting():
+            self._keep(way.host, session)
+        for row in found:
             row["host"] = way.host
             if "account" in result:
                 row["account"] = result["account"]
         return result
+
+    def _session(self, way: Transport, shared: bool) -> Session:
+        """`shared`: one that was begun for this call, or that waits for any."""
+        found = None
+        if shared:
+            found = self._ahead.pop((way.host, get_ident()), None) or self._next_waiting(way.host)
+        return found or Session(way, self.agent())
+
+    def _next_waiting(self, host: str) -> Session | None:
+        """One whose agent is still there; those that have left are dropped."""
+        waiting = self._waiting.get(host, [])
+        while waiting:
+            try:
+                session = waiting.pop()
+            except IndexError:  # another thread was faster
+                break
+            if session.is_waiting():
+                return session
+            session.give_up()
+        return None
+
+    def _keep(self, host: str, session: Session) -> None:
+        """For the next call. Few: they take up sessions that sshd allows one connection (MaxSessions)."""
+        waiting = self._waiting.setdefault(host, [])
+        if len(waiting) < MOST_WAITING:
+            waiting.append(session)
+        else:
+            session.give_up()
 
     def known(self) -> list[str]:
         """All hosts: those in settings, those used before; the default host where there is none."""

@@ -107,9 +107,13 @@ class Targets:
         row = self._everywhere(label, args, first)["run"]
         return act(row["host"], exactly(row, by_label=not run))
 
-    def show(self, label: str, host: str | None, run: str | None) -> dict[str, Any]:
-        """The agent's `run` (a row) and `request`. Raises as `reach`."""
-        return self.reach(label, host, run, lambda where, which: self._hosts.call(where, "show", which))
+    def show(self, label: str, host: str | None, run: str | None, more: bool = False) -> dict[str, Any]:
+        """The agent's `run` (a row) and `request`. `more`: another call follows. Raises as `reach`."""
+
+        def ask(where: str, which: dict[str, Any]) -> dict[str, Any]:
+            return self._hosts.call(where, "show", which, more=more)
+
+        return self.reach(label, host, run, ask)
 
     def _everywhere(self, label: str, args: dict[str, Any], but: str) -> dict[str, Any]:
         asked = [name for name in self._hosts.known() if name != but]

@@ -15,7 +15,9 @@ in our sh's place, that shell reads the stream as a script, and ends before the 
 With `anew` an agent that is there is not used: it has failed.
 
 What is ahead (`dump_ahead`) may be said before the call is known, or not at all: then it is empty.
-A call is a JSON line `{"verb", "args"}`, then any bytes that the verb takes (a pack).
+A call is a JSON line `{"verb", "args", "more"}`, then any bytes that the verb takes (a pack). Where
+`more` is true, and `done` was answered, the agent stays for frame(ahead) frame(call) once more, and
+leaves when that has not begun within WAITING_S, or the stream ends.
 Whatever stands before a marker was printed by login files and is passed over. Results come
 only from the `done` or `fail` reply, never from an exit code.
 """
@@ -33,6 +35,11 @@ OLDEST_PYTHON = (3, 9)
 # What a host may make its caller hold in memory: a line, and a reply (every run of a host in one).
 MOST_LINE, MOST_REPLY = 1 << 16, 1 << 28
 GARBLED = "another program answers there, or the agent is damaged: remove ~/.dobby/agent there"
+
+WAITING_S = 5.0  # that an agent stays for a further call
+# Verbs that, asked twice, do more or answer otherwise than asked once. They are sent to no agent that has
+# waited, which may have gone just then: nobody could tell whether it took them.
+ONCE = ("channel", "clean", "cron", "purge")
 
 READ_AS_SCRIPT = 64  # the exit code of another shell that read the header
 
@@ -109,17 +116,18 @@ def alone(call: bytes) -> bytes:
     return frame(b"") + frame(call)
 
 
-def dump_call(verb: str, args: dict[str, Any], attached: bytes = b"") -> bytes:
-    return json.dumps({"verb": verb, "args": args}).encode() + b"\n" + attached
+def dump_call(verb: str, args: dict[str, Any], attached: bytes = b"", more: bool = False) -> bytes:
+    return json.dumps({"verb": verb, "args": args, "more": more}).encode() + b"\n" + attached
 
 
-def parse_call(data: bytes) -> tuple[str, dict[str, Any], bytes]:
-    """Verb, arguments, attached bytes. Raises ValueError when cut or no call."""
+def parse_call(data: bytes) -> tuple[str, dict[str, Any], bytes, bool]:
+    """Verb, arguments, attached bytes, whether another call may follow. Raises ValueError when cut or
+    no call."""
     line, _, attached = data.partition(b"\n")
     call = json.loads(line)
     if not isinstance(call, dict) or not isinstance(call.get("args"), dict):
         raise ValueError("it is no call")
-    return str(call["verb"]), call["args"], attached
+    return str(call["verb"]), call["args"], attached, call.get("more") is True
 
 
 def dump_reply(marker: str, kind: str, payload: bytes) -> bytes:
