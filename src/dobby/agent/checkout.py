@@ -14,7 +14,7 @@ from dobby.core.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Optional
 
     from dobby.agent.gitdir import Wanted
@@ -221,10 +221,10 @@ class Checkout:
                 at, trees.make_dirs(self._top, os.path.dirname(path)) + b"/" + os.path.basename(path)
             )
 
-    def _remove_empty_parents(self, rels: Iterable[bytes]) -> None:
+    def _remove_empty_parents(self, rels: Collection[bytes]) -> None:
         """Of files that were gone already when git came to remove them: where their directory
         was gone too, git looks no further up."""
-        links = self._tree.gitlinks()
+        links = self._tree.gitlinks() if rels else frozenset()
         for rel in rels:
             for parent in reversed(_parents(rel)):
                 path = trees.join(self.rel, parent)

@@ -62,13 +62,14 @@ def check_ref(text: str) -> bytes:
 
 
 class Refs:
-    """What stands in a git directory: name -> id, packed and loose; `odd` when it also holds
-    what no git has finished (locks) or made (symlinks)."""
+    """What stands in a git directory: name -> id, packed and loose, and how many `files` that is;
+    `odd` when it also holds what no git has finished (locks) or made (symlinks)."""
 
     def __init__(self, git_dir: bytes) -> None:
         self.packed = dict(_packed(gitdir.read(git_dir + b"/packed-refs")))
         self.loose: dict[bytes, bytes] = {}
         self.odd = False
+        self.files = 0
         for name, id in self._walk(git_dir, b"refs"):
             self.loose[name] = id
         self.head = gitdir.read(git_dir + b"/HEAD").strip()
@@ -79,11 +80,16 @@ class Refs:
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(git_dir, name)
                 continue
+            self.files += 1
             id = gitdir.read(entry.path).strip() if entry.is_file(follow_symlinks=False) else b""
             if _is_id(id) and not _is_bad(name):
                 yield name, id
             elif not id.startswith(b"ref: "):
                 self.odd = True
+
+    def has_only(self, name: bytes) -> bool:
+        """Whether that is the only loose one, whatever it holds."""
+        return self.files == 1 and name in self.loose
 
     def all(self) -> dict[bytes, bytes]:
         packed = {name: id for name, id in self.packed.items() if not _is_bad(name)}
@@ -138,10 +144,18 @@ def arrange(
     new.update(remain)
     lines = [b"# pack-refs with: sorted \n", *(b"%b %b\n" % (new[n], n) for n in sorted(new))]
     # first what keeps commits, then what lets them go
-    gitdir.write(git_dir + b"/packed-refs", b"".join(lines))
-    _write_loose(git_dir, branch, _id(wanted))
-    gitdir.write(git_dir + b"/HEAD", gitdir.head_of(wanted))
+    _ensure(git_dir + b"/packed-refs", b"".join(lines))
+    if branch and found is not None and found.has_only(b"refs/heads/" + branch):
+        gitdir.write(git_dir + b"/refs/heads/" + branch, _id(wanted) + b"\n")
+    else:
+        _write_loose(git_dir, branch, _id(wanted))
+    _ensure(git_dir + b"/HEAD", gitdir.head_of(wanted))
     return bool(aside)
+
+
+def _ensure(path: bytes, data: bytes) -> None:
+    if gitdir.read(path) != data:
+        gitdir.write(path, data)
 
 
 def _write_loose(git_dir: bytes, branch: bytes, id: bytes) -> None:

@@ -150,7 +150,10 @@ def _standing(
 ) -> tuple[Snapshot, objects.Object | None, bool]:
     """What stands in the working tree, submodules' changes included, but not what they are yet;
     HEAD's commit where it is that; and whether there may be submodules."""
-    state = worktree.look(checkout)
+    looking = worktree.Looking(checkout)
+    from dobby.snapshot import standing  # there is time now
+
+    state = looking.state()
     head = read.get(state.head) if state.head else None
     worktree.check_untracked(checkout, state, limit_bytes)
     lfs = filters.look_at_working_tree(checkout, state, force)
@@ -163,8 +166,6 @@ def _standing(
     tree, changed = base.tree if base else "", 0
     under_lfs: tuple[File, ...] = ()
     if not base or state.changed or state.untracked or state.flagged or state.nested or links:
-        from dobby.snapshot import standing
-
         tree, changed, under_lfs = standing.tree_of(checkout, read, state, tree, links, lfs, force)
     contents = tuple((file.sha256, file.source) for file in under_lfs if file.source)
     snapshot = Snapshot(

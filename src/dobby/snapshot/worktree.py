@@ -87,25 +87,31 @@ class State(Status):
         return list(dict.fromkeys(entry.path for entry in self.all() if entry.mode.startswith(_REGULAR)))
 
 
-def look(checkout: Checkout) -> State:
-    """The state of the working tree; nothing is written. Raises DobbyError where a part of it
-    cannot be read."""
-    status = git.start(checkout.place, *_STATUS)
-    listing = git.start(checkout.place, "ls-files", "-z", "-s", "-v")
-    out, said = status.communicate()
-    listed = git.finish(listing)
-    words = os.fsdecode(said)
-    if status.returncode:
-        raise git.GitFailed("status", checkout.top, status.returncode, words)
-    for line in words.splitlines():  # git leaves such a directory out and goes on
-        if "could not open directory" in line:
-            raise DobbyError(f"{checkout.top}: {git.last_words(line.removeprefix('warning: '))}", READABLE)
-    return _state(checkout, out, listed)
+class Looking:
+    """git, asked for the state of the working tree, side by side; nothing is written."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self._checkout = checkout
+        self._status = git.start(checkout.place, *_STATUS)
+        self._listing = git.start(checkout.place, "ls-files", "-z", "-s", "-v")
+
+    def state(self) -> State:
+        """Raises DobbyError where a part of it cannot be read."""
+        # The listing first: it is long and soon there, while status still reads files.
+        listed = git.finish(self._listing)
+        odd = [_parse_entry(entry) for entry in _odd(listed)]
+        out, said = self._status.communicate()
+        words = os.fsdecode(said)
+        if self._status.returncode:
+            raise git.GitFailed("status", self._checkout.top, self._status.returncode, words)
+        for line in words.splitlines():  # git leaves such a directory out and goes on
+            if "could not open directory" in line:
+                reason = git.last_words(line.removeprefix("warning: "))
+                raise DobbyError(f"{self._checkout.top}: {reason}", READABLE)
+        return _state(self._checkout, _parse_status(out), listed, odd)
 
 
-def _state(checkout: Checkout, status: bytes, listed: bytes) -> State:
-    said = _parse_status(status)
-    odd = [_parse_entry(entry) for entry in _odd(listed)]
+def _state(checkout: Checkout, said: Status, listed: bytes, odd: list[tuple[bytes, Entry]]) -> State:
     links = tuple(dict.fromkeys(entry.path for _, entry in odd if entry.mode == _GITLINK))
     nested = _no_submodules(checkout, links)
     files = [path for path in said.untracked if not path.endswith(b"/")]
