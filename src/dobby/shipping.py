@@ -50,7 +50,6 @@ else:
     bundle.use(here)
     from dobby.agent.main import main
     main(home, marker, stream)
-    os._exit(0)  # all is said: taking a Python apart takes as long as starting it
 """
 _ENTER = """\
 import os, sys

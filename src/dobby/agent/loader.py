@@ -183,4 +183,3 @@ from dobby.agent.main import main  # noqa: E402
 
 os.umask(account_umask)  # it is for the job; main sets dobby's own
 main(home, marker, stream, call)
-os._exit(0)  # as main.py does
