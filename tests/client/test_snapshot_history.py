@@ -172,6 +172,19 @@ class TestRoots:
             assert self.roots(repo, tmp_path, revision) == self.expected(repo, revision), revision
         assert len(self.roots(repo, tmp_path, "main")) == 2
 
+    def test_those_of_its_parents_are_known_without_a_process(
+        self, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = repo.head
+        self.orphan(repo, "docs")
+        for revision in ("docs", first):
+            self.roots(repo, tmp_path, revision)
+        repo.git("merge", "-q", "--allow-unrelated-histories", "-m", "both", first)
+        expected, counted = self.expected(repo), Counted(tmp_path, monkeypatch)
+        assert len(expected) == 2
+        assert self.roots(repo, tmp_path, "docs") == expected
+        assert not any("rev-list" in call for call in counted.since())
+
     def test_a_further_root_is_noticed(self, repo: Repo, tmp_path: Path) -> None:
         assert self.roots(repo, tmp_path) == self.expected(repo)
         self.orphan(repo, "other")

@@ -89,6 +89,22 @@ def replace(path: str, data: bytes) -> None:
     sync_dir(os.path.dirname(path))
 
 
+def write_memo(path: str, data: bytes) -> None:
+    """As `replace`, of what can be found out anew: whole for all who read it, but a power cut may leave
+    anything. Who reads it must bear that."""
+    temp = _temp(path)
+    try:
+        fd = os.open(temp, _WRITE | os.O_EXCL, 0o600)
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temp, path)
+    except BaseException:
+        discard(temp)
+        raise
+
+
 def create(path: str, data: bytes) -> bool:
     """Create `path` whole and durably, once: False when it exists already (link(2)).
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dobby.core.plan import Kind, Plan, Tools, Tree
     from dobby.core.request import Request
 
+_NOTHING = durable.dump_json([])  # no file says the same
 _SETUP = "setup"
 
 
@@ -211,9 +212,10 @@ def _active(job: layout.Job) -> str:
 
 
 def _record(job: layout.Job, plans: Sequence[Plan]) -> None:
-    parts = [{"path": p.path, "variables": dict(p.variables), "unset": p.unset} for p in plans]
+    telling = [p for p in plans if p.path or p.variables or p.unset]
+    parts = [{"path": p.path, "variables": dict(p.variables), "unset": p.unset} for p in telling]
     data = durable.dump_json(parts)
-    if durable.read(_active(job)) != data:
+    if (durable.read(_active(job)) or _NOTHING) != data:
         durable.replace(_active(job), data)
     where, built_image = (plans[-1].container, plans[-1].built_image) if plans else (None, "")
     containers.record(job, where, built_image)

@@ -128,7 +128,7 @@ def keep(
     }
     data = durable.dump_json(content)
     if durable.read(_memo(job)) != data:
-        durable.replace(_memo(job), data)
+        durable.write_memo(_memo(job), data)
 
 
 def _memo(job: layout.Job) -> str:

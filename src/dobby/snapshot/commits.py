@@ -16,10 +16,11 @@ _OF_THE_ORIGINAL = ("parent", "gpgsig", "gpgsig-sha256", "mergetag")
 
 
 class Commit(Record):
-    """A commit's `id`, `tree`, `date` of the committer ("seconds +zone") and `subject`."""
+    """A commit's `id`, `tree`, `parents`, `date` of the committer ("seconds +zone") and `subject`."""
 
     id: str
     tree: str
+    parents: tuple[str, ...]
     date: str
     subject: str
 
@@ -27,13 +28,15 @@ class Commit(Record):
 def parse_commit(commit: Object) -> Commit:
     """What the raw object says."""
     head, _, message = commit.data.partition(b"\n\n")
-    fields = dict(line.partition(b" ")[::2] for line in reversed(head.split(b"\n")))
+    lines = head.split(b"\n")
+    fields = dict(line.partition(b" ")[::2] for line in reversed(lines))
     date = b" ".join(fields.get(b"committer", b"").rsplit(b" ", 2)[-2:]).decode("ascii", "replace")
     paragraph = message.lstrip(b"\n").partition(b"\n\n")[0].strip()
     encoding = fields.get(b"encoding", b"utf-8").decode("ascii", "replace")
     return Commit(
         id=commit.id,
         tree=fields[b"tree"].decode(),
+        parents=tuple(line[7:].decode() for line in lines if line.startswith(b"parent ")),
         date=date or _EPOCH,
         subject=" ".join(_decoded(paragraph, encoding).split("\n")),
     )

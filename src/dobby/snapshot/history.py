@@ -31,13 +31,20 @@ def root_commits(checkout: Checkout, snapshot: Snapshot, cache_dir: str) -> tupl
     seen = cache.load(path)
     if tip not in seen:
         place = checkout.place.replace(objects=snapshot.objects)
-        roots = None
-        if seen:
+        roots = _roots_of(snapshot.parents, seen)
+        if seen and roots is None:
             latest = next(reversed(seen))
             roots = _roots_since(place, tip, latest, seen[latest].split(" "))
         seen[tip] = " ".join(roots or _all_roots(place, tip))
         cache.store(path, seen, _ROOTS_KEPT)
     return tuple(seen[tip].split(" "))
+
+
+def _roots_of(parents: tuple[str, ...], seen: dict[str, str]) -> list[str] | None:
+    """Those of a commit with `parents`, None where they are not all known."""
+    if not parents or not all(parent in seen for parent in parents):
+        return None
+    return sorted({root for parent in parents for root in seen[parent].split(" ")})
 
 
 def _all_roots(place: git.Place, tip: str) -> list[str]:

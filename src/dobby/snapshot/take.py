@@ -29,10 +29,11 @@ _SHALLOW = "this is a {} clone: the commit travels without its history, as {}"
 class Snapshot(Record):
     """The exact commit to run. `revision` is as given; `branch` the local branch to stand on
     ("" is a detached head); `base` the commit of the user's history that it stands on (itself,
-    or HEAD under a working tree; "" without one). `changed` and `untracked` count files.
-    `objects` are further object directories to read it with; `notices` are sentences for the
-    user. A `parentless` one was cut from a history that is not whole here. `lfs` names the
-    repositories that may have files under Git LFS ("" is the checkout's own, else a submodule);
+    or HEAD under a working tree; "" without one), and `parents` that one's. `changed` and
+    `untracked` count files. `objects` are further object directories to read it with; `notices`
+    are sentences for the user. A `parentless` one was cut from a history that is not whole here.
+    `lfs` names the repositories that may have files under Git LFS ("" is the checkout's own, else a
+    submodule);
     `contents` are those that git-lfs does not keep: (SHA-256, absolute path of the file). `files` has
     the contents of those of its files that were asked for, by path."""
 
@@ -52,6 +53,7 @@ class Snapshot(Record):
     notices: tuple[str, ...] = ()
     lfs: tuple[str, ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
+    parents: tuple[str, ...] = ()
     files: dict[str, bytes] = {}  # noqa: RUF012 (a record is frozen)
 
 
@@ -91,6 +93,7 @@ def _revision(
         branch=found.branch,
         subject=commit.subject,
         base=commit.id,
+        parents=commit.parents,
         is_working_tree=False,
         objects=store.existing(checkout),
         files=found.files,
@@ -175,6 +178,7 @@ def _standing(
         branch=checkout.branch,
         subject=base.subject if base else "",
         base=base.id if base else "",
+        parents=base.parents if base else (),
         is_working_tree=True,
         changed=changed,
         untracked=len(state.untracked),
