@@ -38,7 +38,9 @@ class Lab:
         self.host = Host(sshd.destination, f"{sshd.home}/.dobby", sshd)
 
     def client(self, say: Callable[[str], None] = lambda _: None, **environ: str) -> Client:
-        return Client(cwd=self.repo.path, environ={**os.environ, **environ}, say=say)
+        """Each call of it is a session, as the command line's, which is what is planned to be cut."""
+        environ = {**os.environ, **environ}
+        return Client(cwd=self.repo.path, environ=environ, say=say, lasting=False)
 
     def launch(self, client: Client, command: str, run_id: str, **options: Any) -> Carried:
         options = {"host": self.host.name, "environment": ("none",), "run_id": run_id, **options}
