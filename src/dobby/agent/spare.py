@@ -8,6 +8,7 @@ where a checkout has many files. It is whole, or it is not there; nothing depend
 from __future__ import annotations
 
 import os
+import time
 
 from dobby.agent import durable, locks, objects, processes, room, spawn, trees, trouble, variables
 from dobby.agent.steps import StepFailed, Steps
@@ -21,16 +22,24 @@ if TYPE_CHECKING:
 
 FEWEST_JOBS = 2  # a project whose one job runs again and again needs no second checkout
 LEAST_FREE = 0.2  # of the disk
+PATIENCE_S = 0.3
+_STEP_S = 0.002
 NICE = 19
 
 
 def take(project: layout.Project, top: bytes) -> bool:
-    """Put the spare at `top`, where nothing is; False where there is none."""
-    try:
-        os.rename(at(project), top)
-    except OSError:
-        return False
-    return True
+    """Put the spare at `top`, where nothing is; False where there is none. One that is just being made is
+    waited for, but not for long: where little is to be written it is there sooner than another one
+    beside it, and where there is much, or the host is busy, that is not known."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            os.rename(at(project), top)
+            return True
+        except OSError:
+            if time.monotonic() > until or not locks.is_held(project.spare_lock):
+                return False
+        time.sleep(_STEP_S)
 
 
 def at(project: layout.Project) -> str:
