@@ -61,3 +61,23 @@ def test_git_believes_the_times_of_a_spares_files(tmp_path: Path) -> None:
         os.umask(mask)
     assert os.stat(lab.sandbox / ".git/index").st_ino == inode
     lab.assert_exact()
+
+
+def test_one_that_is_just_being_made_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = layout.Project(home=str(tmp_path), project="p")
+    os.makedirs(project.root)
+    top = os.fsencode(tmp_path / "sandbox")
+    fd = locks.take(project.spare_lock, wait=False)
+    assert fd is not None
+    held = fd
+    monkeypatch.setattr(spare, "PATIENCE_S", 0.0)
+    assert not spare.take(project, top)  # but not waited for without end
+
+    def made(_: float) -> None:
+        os.mkdir(spare.at(project))
+        os.close(held)
+
+    monkeypatch.setattr(spare, "PATIENCE_S", 10.0)
+    monkeypatch.setattr(time, "sleep", made)
+    assert spare.take(project, top)
+    assert not spare.take(project, top + b"2")

@@ -53,7 +53,9 @@ def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch], until_start
             if found is None:
                 raise NotFound(f"run {stored.run.run_id} was removed from {os.uname().nodename}")
             stored, known = found, state
-            sender.send(stored, size if stored.final is None else _log_bytes(stored.run))
+            # The log may have grown before the command was started: where that is known, all is explained.
+            begun = stored.wrapper() is not None or stored.final is not None
+            sender.send(stored, _log_bytes(stored.run) if begun else size)
         if stored.final is not None or watch is None or (until_started and stored.wrapper() is not None):
             return stored
         # Processes that outlive supervisor and wrapper may hold no lock: their end wakes nobody.
