@@ -108,10 +108,10 @@ def pack(sources: list[tuple[str, str]]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         main = f"MADE_AT = {MADE_AT}\n{_MAIN}"
         for name, text in (("main.py", main), ("enter.py", _ENTER), ("dobby/__init__.py", "")):
-            archive.writestr(_entry(zipfile, name), text)
+            archive.writestr(_entry(zipfile, name), text, compresslevel=9)
         for name, path in sources:
             with open(path, "rb") as file:
-                archive.writestr(_entry(zipfile, name), file.read())
+                archive.writestr(_entry(zipfile, name), file.read(), compresslevel=9)
     return buffer.getvalue()
 
 
