@@ -100,7 +100,7 @@ def test_without_inotify_it_looks_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why == "no inotify":
-        monkeypatch.setattr(watch, "_inotify", lambda paths: -1)
+        monkeypatch.setattr(watch, "_inotify", lambda paths, mask: -1)
     stdin, caller = os.pipe()
     one = watch.Watch([str(tmp_path / "not-there")], stdin)
     began = time.monotonic()
@@ -109,3 +109,21 @@ def test_without_inotify_it_looks_again_and_again(
     os.close(caller)
     assert not one.wait()
     os.close(stdin)
+
+
+def test_who_waits_for_the_end_alone_is_not_woken_by_what_is_written(tmp_path: Path) -> None:
+    stdin, caller = os.pipe()
+    one = watch.Watch([str(tmp_path)], stdin, growth=False)
+    with open(tmp_path / "output.log", "wb", buffering=0) as log:
+        assert one.wait(5)  # it was made
+        log.write(b"a line\n")
+        began = time.monotonic()
+        assert one.wait(0.3)
+        assert time.monotonic() - began > 0.25 or one._fd < 0
+    began = time.monotonic()
+    assert one.wait(5)  # its writer is done
+    assert time.monotonic() - began < 2
+    if one._fd >= 0:
+        os.close(one._fd)
+    os.close(stdin)
+    os.close(caller)

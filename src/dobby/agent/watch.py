@@ -16,17 +16,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MASK = inotify.MODIFY | inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
+_MASK = inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
 _POLL_S = 0.05
 SAFETY_S = 30.0
 
 
 class Watch:
     """Watches `paths` (files or directories) and stdin for the caller's end, until the process
-    ends: the kernel takes 10 ms to close it."""
+    ends: the kernel takes 10 ms to close it. `growth`: also while a file is being written, which for a job
+    that writes fast is all the time."""
 
-    def __init__(self, paths: Sequence[str], stdin: int = 0) -> None:
-        self._fd = _inotify(paths)
+    def __init__(self, paths: Sequence[str], stdin: int = 0, growth: bool = True) -> None:
+        self._fd = _inotify(paths, _MASK | inotify.MODIFY if growth else _MASK)
         self._poll = select.poll()
         self._stdin = stdin
         self._poll.register(stdin, select.POLLIN)
@@ -49,10 +50,10 @@ class Watch:
         return True
 
 
-def _inotify(paths: Sequence[str]) -> int:
+def _inotify(paths: Sequence[str], mask: int) -> int:
     """An inotify descriptor, -1 where there is none (macOS) or no more to be had."""
     fd = inotify.new()
-    if fd >= 0 and any(inotify.add(fd, path, _MASK) < 0 for path in paths):
+    if fd >= 0 and any(inotify.add(fd, path, mask) < 0 for path in paths):
         os.close(fd)
         return -1
     return fd

@@ -33,7 +33,8 @@ def run(call: Call) -> dict[str, Any]:
     exactly = {"project": which.project, "label": which.label, "run": which.run_id}
     call.wire.reply_json(protocol.RUN, exactly)
     sender = _Sender(call, stored)
-    watch = Watch([stored.run.root, stored.run.job.lock]) if call.args.get("follow") else None
+    watched = [stored.run.root, stored.run.job.lock]
+    watch = Watch(watched, growth=not call.args.get("quiet")) if call.args.get("follow") else None
     stored = _stream(stored, sender, watch, bool(call.args.get("until_started")))
     # The watch ends with this process: to close it takes the kernel 10 ms, and the caller waits.
     return {"run": rows.row(stored), "offset": sender.offset}
