@@ -43,7 +43,7 @@ def test_the_archive_is_named_by_its_digest_and_repeats(tmp_path: Path) -> None:
     agent = shipping.agent(str(tmp_path / "one"))
     again = shipping.agent(str(tmp_path / "two"))
     assert agent.digest == again.digest == hashlib.sha256(agent.archive()).hexdigest()
-    assert len(agent.archive()) < 320_000
+    assert len(agent.archive()) < 330_000  # it travels before a host's first run
     assert shipping.agent(str(tmp_path / "one")) == agent
 
 
