@@ -199,13 +199,16 @@ def host(
 
 
 def _await_rest(home: str) -> None:
-    """A run that is over is tidied up after, and a spare is made meanwhile: both still write."""
+    """A run that is over is tidied up after, a spare is made meanwhile, and a steward notes in the
+    run's directory what became of its notices: all of them still write. A steward leaves when asked."""
     owner = os.stat(os.path.dirname(home)).st_uid
     uid = None if owner == os.getuid() else owner
 
     def writers() -> list[str]:
         at_it = leftovers.alive(SESSION, uid)
-        return [str(process) for process in at_it if process.name in ("dobby-run", "dobby-spare")]
+        leftovers.end_lingering(at_it)
+        names = ("dobby-run", "dobby-spare", *leftovers.LINGERING)
+        return [str(process) for process in at_it if process.name in names]
 
     until(lambda: not writers(), 20, evidence=lambda: f"an earlier test's: {writers()}")
 

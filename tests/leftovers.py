@@ -45,9 +45,7 @@ def reap(mark: str, uid: int | None = None, grace_s: float | None = None) -> lis
     """End whatever is left, and name what had to be killed: it should have ended by itself,
     within `grace_s` (default GRACE_S)."""
     grace_s = GRACE_S if grace_s is None else grace_s
-    for process in alive(mark, uid):
-        if process.name in LINGERING:
-            _kill(process.pid, signal.SIGTERM)
+    end_lingering(alive(mark, uid))
     with contextlib.suppress(AssertionError):
         until(lambda: not alive(mark, uid), grace_s)
     killed: dict[str, None] = {}
@@ -60,6 +58,13 @@ def reap(mark: str, uid: int | None = None, grace_s: float | None = None) -> lis
 
     until(all_gone, 5, evidence=lambda: f"cannot be killed: {[str(p) for p in alive(mark, uid)]}")
     return list(killed)
+
+
+def end_lingering(processes: list[Process]) -> None:
+    """Ask those that would stay for a while to leave now."""
+    for process in processes:
+        if process.name in LINGERING:
+            _kill(process.pid, signal.SIGTERM)
 
 
 def descendants(pid: int) -> list[int]:
