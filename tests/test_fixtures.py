@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import subprocess
 import sys
 import textwrap
@@ -62,15 +63,16 @@ def test_sshd_dies_with_its_sessions_and_comes_back_on_the_same_port() -> None:
 
 
 def test_processes_left_behind_are_named_and_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(leftovers.MARK, "of-this-test")
+    mark = secrets.token_hex(8)  # another session may run this test at the same time
+    monkeypatch.setenv(leftovers.MARK, mark)
     child = subprocess.Popen(["sleep", "61"])
-    (left,) = wait.until(lambda: [p for p in leftovers.alive("of-this-test") if p.name == "sleep"])
+    (left,) = wait.until(lambda: [p for p in leftovers.alive(mark) if p.name == "sleep"])
     assert left.pid == child.pid
-    (said,) = leftovers.reap("of-this-test", grace_s=0.05)
+    (said,) = leftovers.reap(mark, grace_s=0.05)
     assert "sleep 61" in said
     assert "test_processes_left_behind" in said
     assert child.wait(5) == -9
-    assert leftovers.alive("of-this-test") == []
+    assert leftovers.alive(mark) == []
 
 
 def test_until_shows_the_last_evidence() -> None:
@@ -112,8 +114,11 @@ def test_a_session_that_leaves_a_process_fails(tmp_path: Path) -> None:
 
 
 def test_what_dobby_starts_on_this_machine_carries_the_mark() -> None:
-    agent = local.Local(os.environ).start(subprocess.DEVNULL)
+    with open(os.devnull, "wb") as nowhere:
+        agent = local.Local(os.environ).start(nowhere.fileno())
     try:
         wait.until(lambda: agent.pid in [p.pid for p in leftovers.alive(os.environ[leftovers.MARK])])
     finally:
-        agent.communicate(b"", timeout=10)
+        agent.stdin.close()
+        agent.stdout.close()
+        assert agent.ends(10)

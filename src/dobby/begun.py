@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import weakref
     from typing import Any
 
+    from dobby.program import Program
     from dobby.transport import Session, Transport
 
-_PARTING_S = 2.0
+_PARTING_S = 2.0  # to end, once its work is done
 
 
 class Begun:
-    """A program that was started: its process, the descriptor that gets its stderr, whether something was
-    foretold to it, and whether it has served a call."""
+    """A program that was started, the descriptor that gets its stderr, whether something was foretold to
+    it, and whether it has served a call."""
 
-    def __init__(self, way: Transport, process: subprocess.Popen[bytes], errors: int) -> None:
-        self.process, self.errors = process, errors
+    def __init__(self, way: Transport, program: Program, errors: int) -> None:
+        self.program, self.errors = program, errors
         self.told = self.has_served = False
         self._way, self._owner = way, os.getpid()
         self._parting: weakref.finalize[..., Any] | None = None
@@ -46,12 +46,12 @@ class Begun:
         import select
 
         poll = select.poll()
-        poll.register(self.process.stdout, select.POLLIN)  # type: ignore[arg-type]
+        poll.register(self.program.stdout, select.POLLIN)
         return bool(poll.poll(0))
 
     def leave(self) -> None:
         try:
-            _end(self.process, self._way)
+            _end(self.program, self._way)
         finally:
             os.close(self.errors)
 
@@ -59,12 +59,12 @@ class Begun:
 class Watchdog:
     """Ends a session whose host does not say `here`: a shell there swallows what we send."""
 
-    def __init__(self, process: subprocess.Popen[bytes], patience_s: float | None) -> None:
+    def __init__(self, program: Program, patience_s: float | None) -> None:
         self.barked = False
-        self._process = process
+        self._program = program
         self._timer = None
         if patience_s is not None:
-            from threading import Timer  # subprocess has imported it already
+            from threading import Timer  # while the host starts
 
             self._timer = Timer(patience_s, self._bark)
             self._timer.daemon = True
@@ -83,48 +83,22 @@ class Watchdog:
 
     def _bark(self) -> None:
         self.barked = True
-        self._process.kill()
+        self._program.kill()
 
 
-def exit_code(process: subprocess.Popen[bytes]) -> int:
+def exit_code(program: Program) -> int:
     """Its stdout has ended, so it is about to."""
-    try:
-        return process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+    if not program.ends(_PARTING_S):
+        program.kill()
+    return program.wait()
 
 
-def _end(process: subprocess.Popen[bytes], way: Transport) -> None:
+def _end(program: Program, way: Transport) -> None:
     """Close our ends; the agent sees that its caller has gone. Its exit code says nothing."""
-    for pipe in (process.stdin, process.stdout):
+    for pipe in (program.stdin, program.stdout):
         try:
-            if pipe is not None:
-                pipe.close()
+            pipe.close()
         except BrokenPipeError:
             continue
-    if not _ends(process, _PARTING_S):
-        way.abandon(process)
-
-
-def _ends(process: subprocess.Popen[bytes], within_s: float) -> bool:
-    """Whether it ends in that time, told as soon as it does: `Popen.wait` sleeps between two looks."""
-    if process.poll() is not None:
-        return True
-    try:
-        fd = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):  # not Linux, or an old one
-        try:
-            process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-    import select
-
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.poll(within_s * 1000)
-    finally:
-        os.close(fd)
-    return process.poll() is not None
+    if not program.ends(_PARTING_S):
+        way.abandon(program)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from dobby.core import accounts, protocol
+from dobby.program import Program
 from dobby.transport import PATIENCE_S, ended, last_words
 
 TYPE_CHECKING = False
@@ -52,16 +51,9 @@ class Local:
     def is_near(self) -> bool:
         return True
 
-    def start(self, errors: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", accounts.as_account(protocol.BOOTSTRAP, self._become)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=self._env,
-            cwd="/",
-            start_new_session=True,
-        )
+    def start(self, errors: int) -> Program:
+        command = f"cd /; unset OLDPWD; {accounts.as_account(protocol.BOOTSTRAP, self._become)}"
+        return Program(["/bin/sh", "-c", command], errors, self._env, apart=True)
 
     def explain(self, said: str, code: int, here: bool) -> Unreachable:
         if self._become and not here and code > 0:
@@ -71,13 +63,15 @@ class Local:
         message = f"the agent on this machine ended without an answer: {why}"
         return ended(message, reached=code < 0, maybe=here, refused=code >= 0)
 
-    def abandon(self, process: subprocess.Popen[bytes]) -> None:
+    def abandon(self, program: Program) -> None:
         """Not killed: it may be just starting a run that it has accepted."""
         from threading import Thread
 
-        Thread(target=process.wait, daemon=True).start()
+        Thread(target=program.wait, daemon=True).start()
 
     def shell(self, command: str) -> int:
+        import subprocess
+
         whole = accounts.as_account(f"exec /bin/sh -c '{command}'", self._become)
         return subprocess.call(["/bin/sh", "-c", whole], env=self._env, cwd="/")
 

@@ -7,13 +7,13 @@ does them (ssh(1), ssh_config(5)); checking of host keys is never weakened.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 from dobby.core import accounts, protocol
 from dobby.core.digest import sha256
 from dobby.core.errors import DobbyError, Unreachable, UsageError
 from dobby.core.names import shown
+from dobby.program import Program
 from dobby.transport import PATIENCE_S, ended, errors_file, last_words, read_errors
 
 TYPE_CHECKING = False
@@ -83,12 +83,11 @@ class Ssh:
         self._seen_live = bool(self._socket) and _is_live(self._socket)
         return self._seen_live
 
-    def start(self, errors: int) -> subprocess.Popen[bytes]:
+    def start(self, errors: int) -> Program:
         self.connect()
         argv = [*self._argv(), "-T", "--", self._destination, self._command(protocol.BOOTSTRAP)]
-        pipe = subprocess.PIPE
         try:
-            return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=errors, env=self._env())
+            return Program(argv, errors, self._env())
         except FileNotFoundError:
             raise _no_ssh(self._program) from None
 
@@ -112,6 +111,8 @@ class Ssh:
         return "made"
 
     def _start_master(self) -> None:
+        import subprocess
+
         options = ("-o", "ControlMaster=yes", "-o", f"ControlPersist={PERSIST_S}")
         argv = [*self._argv()[:-2], *options, "-N", "-f", "-T", "--", self._destination]
         stdin = None if self._asks else subprocess.DEVNULL
@@ -136,10 +137,10 @@ class Ssh:
             *("-o", f"ConnectTimeout={seconds}", "-o", f"ControlPath={path}", "-o", "ControlMaster=no"),
         ]
 
-    def _env(self) -> dict[str, str] | None:
+    def _env(self) -> dict[str, str]:
         """BatchMode does not reach the ssh of a jump host, which would ask on /dev/tty."""
         if self._asks:
-            return None
+            return {**os.environ}
         return {**os.environ, "SSH_ASKPASS": "false", "SSH_ASKPASS_REQUIRE": "force"}
 
     def explain(self, said: str, code: int, here: bool, called: bool = True) -> Unreachable:
@@ -175,11 +176,13 @@ class Ssh:
             refused=refused,
         )
 
-    def abandon(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()  # our ssh alone; the host's end lives on
-        process.wait()
+    def abandon(self, program: Program) -> None:
+        program.kill()  # our ssh alone; the host's end lives on
+        program.wait()
 
     def shell(self, command: str) -> int:
+        import subprocess
+
         self.connect()
         argv = [*self._argv(), "-t", "--", self._destination, self._command(f"exec /bin/sh -c '{command}'")]
         return subprocess.call(argv, env=self._env())

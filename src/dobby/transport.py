@@ -17,10 +17,10 @@ from dobby.core.errors import DobbyError, Unreachable, from_wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
+    from dobby.program import Program
     from dobby.shipping import Agent
 
     class Transport(Protocol):
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         def is_near(self) -> bool:
             """Whether a session starts at once: no handshake, and nothing is asked of a person."""
 
-        def start(self, errors: int) -> subprocess.Popen[bytes]:
+        def start(self, errors: int) -> Program:
             """The running command with pipes on stdin and stdout, and stderr to the descriptor
             `errors`. Raises Unreachable."""
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
             """Why a session ended without a last reply: what its stderr gave, its exit code, and
             whether the host's sh had answered. `details` are those of `ended`."""
 
-        def abandon(self, process: subprocess.Popen[bytes]) -> None:
+        def abandon(self, program: Program) -> None:
             """Leave a session that does not end; the agent ends when it has done its work."""
 
         def shell(self, command: str) -> int:
@@ -71,9 +71,10 @@ def ended(
 
 class Session:
     """Calls to one host, one after another. `on_reply(kind, payload)` sees every reply that is not the
-    last one; what it returns, if not None, is sent as frames (an ask's answer)."""
+    last one; what it returns, if not None, is sent as frames (an ask's answer). `agent` gives the agent:
+    it is asked once the program that leads to the host is on its way."""
 
-    def __init__(self, transport: Transport, agent: Agent) -> None:
+    def __init__(self, transport: Transport, agent: Callable[[], Agent]) -> None:
         self._transport, self._agent = transport, agent
         self._marker = os.urandom(12).hex()
         self._here = self._replied = False
@@ -90,7 +91,7 @@ class Session:
     def foretell(self, ahead: bytes) -> None:
         """Say, after `begin`, what the call is likely to be for (`protocol.dump_ahead`)."""
         if self._begun is not None and not self._begun.told:
-            self._begun.told = self._send(self._begun.process, protocol.frame(ahead))
+            self._begun.told = self._send(self._begun.program, protocol.frame(ahead))
 
     def give_up(self) -> None:
         """End what `begin` started and no call has used."""
@@ -142,14 +143,14 @@ class Session:
         self, first: bytes, on_reply: Callable[[str, bytes], Any], more: bool, anew: bool = False
     ) -> dict[str, Any]:
         begun, self._begun = self._begun or self._start(anew), None
-        process, self._replied = begun.process, False
+        program, self._replied = begun.program, False
         begun.taken()
         try:
-            with Watchdog(process, None if begun.has_served else self._transport.patience_s) as watchdog:
-                self._send(process, first if begun.told else protocol.frame(b"") + first)
-                result = self._converse(process, on_reply, watchdog)
+            with Watchdog(program, None if begun.has_served else self._transport.patience_s) as watchdog:
+                self._send(program, first if begun.told else protocol.frame(b"") + first)
+                result = self._converse(program, on_reply, watchdog)
             if result is None:
-                return self._failed(process, begun.errors, watchdog.barked)
+                return self._failed(program, begun.errors, watchdog.barked)
             if more:
                 self._begun = begun.waiting(self)
             return result
@@ -173,30 +174,33 @@ class Session:
         except BaseException:
             os.close(errors)
             raise
-        self._send(begun.process, protocol.header(self._agent.digest, self._marker, anew))
+        try:
+            self._send(begun.program, protocol.header(self._agent().digest, self._marker, anew))
+        except BaseException:
+            begun.leave()
+            raise
         return begun
 
     def _converse(
-        self, process: subprocess.Popen[bytes], on_reply: Callable[[str, bytes], Any], watchdog: Watchdog
+        self, program: Program, on_reply: Callable[[str, bytes], Any], watchdog: Watchdog
     ) -> dict[str, Any] | None:
         """The result; None when the stream ended without one."""
-        assert process.stdout is not None  # noqa: S101 - it has a pipe
         marker = self._marker.encode()
-        while line := process.stdout.readline(protocol.MOST_LINE):
+        while line := program.stdout.readline(protocol.MOST_LINE):
             head = protocol.parse_reply_line(marker, line)
             if head is None:
                 self._note(line)  # a login file's words
                 continue
             watchdog.rest()
             kind, length = head
-            payload = process.stdout.read(length)
+            payload = program.stdout.read(length)
             if len(payload) != length:
                 break
             if kind == protocol.HERE:
                 self._here, self.here_s = True, time.monotonic() - self._began
                 continue
             if kind == protocol.NEED:
-                self._ship(process, payload.decode("utf-8", "replace"))
+                self._ship(program, payload.decode("utf-8", "replace"))
                 continue
             self._replied = True
             if kind == protocol.DONE:
@@ -204,7 +208,7 @@ class Session:
             if kind == protocol.FAIL:
                 raise from_wire(protocol.parse_answer(payload))
             for part in on_reply(kind, payload) or ():
-                if not self._send(process, part):
+                if not self._send(program, part):
                     break  # the host has given up, and says why
         return None
 
@@ -214,9 +218,9 @@ class Session:
             self.noise_bytes += len(line)
             self.noise = (self.noise + line)[:_NOISE_KEPT]
 
-    def _failed(self, process: subprocess.Popen[bytes], errors: int, barked: bool) -> dict[str, Any]:
+    def _failed(self, program: Program, errors: int, barked: bool) -> dict[str, Any]:
         """Raises what explains a session without a result."""
-        code, said = exit_code(process), read_errors(errors)
+        code, said = exit_code(program), read_errors(errors)
         if barked:
             raise ended(
                 f"host {self._transport.host} let us in, but did not answer within "
@@ -237,18 +241,18 @@ class Session:
             raise _Crashed(error)
         raise error
 
-    def _ship(self, process: subprocess.Popen[bytes], found: str) -> None:
+    def _ship(self, program: Program, found: str) -> None:
         if found:
             raise _no_python(self._transport.host, found)
-        self._send(process, protocol.frame(self._agent.loader()), protocol.frame(self._agent.archive()))
+        agent = self._agent()
+        self._send(program, protocol.frame(agent.loader()), protocol.frame(agent.archive()))
 
-    def _send(self, process: subprocess.Popen[bytes], *parts: bytes) -> bool:
+    def _send(self, program: Program, *parts: bytes) -> bool:
         """False when the host has closed its end; what it said before that is read next."""
-        assert process.stdin is not None  # noqa: S101 - it has a pipe
         try:
             for part in parts:
-                process.stdin.write(part)
-            process.stdin.flush()
+                program.stdin.write(part)
+            program.stdin.flush()
         except BrokenPipeError:
             return False
         return True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 from dobby.core.errors import Unreachable
+from dobby.program import Program
 
 
 class Liar:
@@ -17,21 +17,19 @@ class Liar:
     def __init__(self, text: bytes, host: str = "liar", stays: bool = True) -> None:
         self._text, self.host, self._stays = text, host, stays
 
-    def start(self, errors: int) -> subprocess.Popen[bytes]:
+    def start(self, errors: int) -> Program:
         script = 'read -r x y v a m; sed "s/MARK/$m/g" "$0"'
         if self._stays:
             script += "; exec cat >/dev/null"
         with open(f"{os.environ['HOME']}/{self.host}", "wb") as file:
             file.write(self._text)
-        return subprocess.Popen(
-            ["sh", "-c", script, file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
+        return Program(["sh", "-c", script, file.name], errors, os.environ)
 
     def explain(self, said: str, code: int, here: bool) -> Unreachable:
         return Unreachable(f"host {self.host} has gone")
 
-    def abandon(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()
+    def abandon(self, program: Program) -> None:
+        program.kill()
 
 
 class Agent:

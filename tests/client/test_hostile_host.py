@@ -92,7 +92,7 @@ GARBAGE = {
 def test_garbage_is_one_sentence(what: str) -> None:
     text, reason = GARBAGE[what]
     with pytest.raises(DobbyError, match=f"host liar sent .*{reason}"):
-        Session(Liar(text), Agent()).call("list", {})  # type: ignore[arg-type]
+        Session(Liar(text), Agent).call("list", {})  # type: ignore[arg-type]
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def test_one_host_with_no_runs_that_can_be_shown_is_a_line(
 
 def test_a_line_without_an_end_is_read_in_pieces() -> None:
     noise = b"x" * (3 * protocol.MOST_LINE)
-    answer = Session(Liar(noise + b"\nMARK here 0\nMARK done 2\n{}"), Agent()).call("list", {})  # type: ignore[arg-type]
+    answer = Session(Liar(noise + b"\nMARK here 0\nMARK done 2\n{}"), Agent).call("list", {})  # type: ignore[arg-type]
     assert answer == {}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,13 +44,16 @@ def client(repo: Repo, ssh_host: Host, said: list[str]) -> Client:
     ],
 )
 def test_an_active_environment_does_not_leak_by_path(environ: dict[str, str], path: str) -> None:
-    process = Local(environ).start(subprocess.DEVNULL)
+    with open(os.devnull, "wb") as nowhere:
+        program = Local(environ).start(nowhere.fileno())
     try:
-        found = until(lambda: Path(f"/proc/{process.pid}/environ").read_text())  # "" until exec is done
+        found = until(lambda: Path(f"/proc/{program.pid}/environ").read_text())  # "" until exec is done
         assert set(found.split("\0")) <= {f"PATH={path}", "PWD=/", ""}  # sh adds the second
         assert f"PATH={path}\0" in found
     finally:
-        process.communicate(b"", timeout=10)
+        program.stdin.close()
+        program.stdout.close()
+        assert program.ends(10)
 
 
 # --- one connection --------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def a_submodules_cache_is_its_own(pair: tuple[str, str]) -> None:
     paths = []
     for name in pair:
         try:
-            paths.append(project.module_cache(rq.check_inside(name, "submodule name")))
+            paths.append(project.module_cache(names.check_inside(name, "submodule name")))
         except UsageError:
             return
     for path in paths:

@@ -253,7 +253,7 @@ class _Shipped(Agent):
 
 def a_session_has_a_result_or_an_error(said: bytes) -> None:
     with contextlib.suppress(DobbyError):
-        assert isinstance(Session(Liar(said, stays=False), _Shipped()).call("list", {}), dict)  # type: ignore[arg-type]
+        assert isinstance(Session(Liar(said, stays=False), _Shipped).call("list", {}), dict)  # type: ignore[arg-type]
 
 
 ROW = json.loads(json.dumps(to_row(make_view(REQUEST, 1, AT, [], None), "big")))

@@ -6,7 +6,7 @@ import os
 
 from dobby.cli import parsing
 from dobby.core.errors import UsageError
-from dobby.core.request import IF_RUNNING
+from dobby.core.settings import IF_RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from dobby.config.table import BY_KEY
 from dobby.core import names
 from dobby.core.errors import UsageError
 from dobby.core.record import Record
-from dobby.core.request import Request, check_inside, check_request, check_variable
 from dobby.core.settings import did_you_mean
 
 TYPE_CHECKING = False
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dobby.config import Options
+    from dobby.core.request import Request
     from dobby.snapshot import Checkout, Snapshot
 
 FILES = ("dobby.toml", "pyproject.toml")
@@ -84,10 +84,10 @@ def check_given(revision: str, command: str, flags: Mapping[str, Any], given: Ma
     if given.get("run_id"):
         names.check_name(given["run_id"], "run id")
     if given.get("dir") is not None:
-        check_inside(given["dir"], "directory")
+        names.check_inside(given["dir"], "directory")
     words = tuple(given.get("env") or ())
     for word in words:
-        check_variable(word.partition("=")[0])
+        names.check_variable(word.partition("=")[0])
     env_file = given.get("env_file")
     return Given(
         words=words,
@@ -204,7 +204,7 @@ def run_dir(given: str | None, checkout: Checkout | None) -> str:
     """The directory to run in, relative to the top; default: the caller's own. Raises UsageError."""
     if given is None:
         return checkout.prefix.rstrip("/") if checkout else ""
-    path = os.path.normpath(check_inside(given, "directory"))
+    path = os.path.normpath(names.check_inside(given, "directory"))
     return "" if path == "." else path
 
 
@@ -217,6 +217,7 @@ def compose(
     environ: Mapping[str, str],
 ) -> Asked:
     """The request of `run`. Raises UsageError."""
+    from dobby.core.request import Request, check_request
     from dobby.core.urls import split_login
 
     words = [*(n for n in options.forward_env if n not in given.file_values), *given.words]

@@ -59,7 +59,7 @@ def _look(way: Transport, agent: Agent, brief: bool, facts: dict[str, Any]) -> N
     began = time.monotonic()
     how = way.connect()
     facts["connection"] = {"how": how, "cold_s": time.monotonic() - began, "warm_s": None}
-    session = Session(way, agent)
+    session = Session(way, lambda: agent)
 
     def heard(kind: str, payload: bytes) -> None:
         if kind == protocol.CLOCK:

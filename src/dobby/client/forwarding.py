@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dobby.core.errors import UsageError
-from dobby.core.request import check_variable
+from dobby.core.names import check_variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ class Hosts:
             return
         session = self._next_waiting(host)
         if session is None and self.transport(host).is_near():
-            session = Session(self.transport(host), self.agent())
+            session = Session(self.transport(host), self.agent)
             try:
                 session.begin()
             except DobbyError:  # the call itself will say why
@@ -167,7 +167,7 @@ class Hosts:
         found = None
         if shared:
             found = self._ahead.pop((way.host, get_ident()), None) or self._next_waiting(way.host)
-        return found or Session(way, self.agent())
+        return found or Session(way, self.agent)
 
     def _next_waiting(self, host: str) -> Session | None:
         """One whose agent is still there; those that have left are dropped."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dobby.core import names
 from dobby.core.accounts import check_account
 from dobby.core.errors import UsageError
+from dobby.core.names import check_inside, check_program, check_variable
 from dobby.core.record import Record
-from dobby.core.request import IF_RUNNING, check_inside, check_program, check_variable
 from dobby.core.settings import (
+    IF_RUNNING,
     did_you_mean,
     parse_cpus,
     parse_duration_s,

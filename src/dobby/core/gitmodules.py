@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from dobby.core import urls
 from dobby.core.errors import UsageError
-from dobby.core.names import shown
+from dobby.core.names import check_inside, shown
 from dobby.core.record import Record
-from dobby.core.request import check_inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

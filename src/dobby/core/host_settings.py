@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dobby.core.errors import UsageError
-from dobby.core.names import is_name, shown
+from dobby.core.names import check_variable, is_name, shown
 from dobby.core.record import Record
-from dobby.core.request import check_variable
 from dobby.core.settings import (
     did_you_mean,
     parse_duration_s,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dobby.core import json
 from dobby.core.digest import sha256
 from dobby.core.errors import UsageError
-from dobby.core.names import shown
+from dobby.core.names import check_inside, shown
 from dobby.core.record import Record
-from dobby.core.request import check_inside
 from dobby.core.shapes import misfit
 
 TYPE_CHECKING = False

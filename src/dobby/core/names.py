@@ -55,6 +55,29 @@ def check_revision(revision: str) -> str:
     return revision
 
 
+def check_inside(path: str, what: str) -> str:
+    """A relative path or glob that cannot leave its root. Raises UsageError."""
+    if path.startswith(("/", "~")) or ".." in path.split("/") or "\0" in path:
+        raise UsageError(f"{what} {shown(path)} leaves the checkout", "give a path relative to its top")
+    return path
+
+
+def check_program(name: str) -> str:
+    """A program's name, as it is looked for in PATH. Raises UsageError."""
+    if not name or "/" in name or not name.isprintable() or any(c.isspace() for c in name):
+        raise UsageError(f"{shown(name)} is no program's name", "give a name such as psql, no path")
+    return name
+
+
+def check_variable(name: str) -> str:
+    """A name that an environment may hold. Raises UsageError; DOBBY_ is ours."""
+    if not name.isidentifier() or not name.isascii():
+        raise UsageError(f"{shown(name)} is no name of an environment variable")
+    if name.startswith("DOBBY_"):
+        raise UsageError(f"{name} is set by dobby itself", "choose a name without DOBBY_")
+    return name
+
+
 def make_name(text: str, fallback: str) -> str:
     """`text` made fit: other characters become '-'; `fallback` when nothing is left."""
     fit = _UNFIT.sub("-", text)

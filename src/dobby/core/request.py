@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from typing import Any, Optional
 
 SCHEMA = 1
-IF_RUNNING = ("refuse", "queue", "replace")
 
 # Who asks, and what follows from the commit, is recorded but not part of what is asked.
 _NOT_ASKED_FOR = (
@@ -142,17 +141,17 @@ def check_request(request: Request) -> Request:
     check_commit(request.commit)
     for module in request.modules:
         check_commit(module.commit)
-        check_inside(module.path, "submodule path")
-        check_inside(module.name, "submodule name")
-    check_inside(request.dir, "directory")
+        names.check_inside(module.path, "submodule path")
+        names.check_inside(module.name, "submodule name")
+    names.check_inside(request.dir, "directory")
     for glob in request.output + request.keep + request.setup_key:
-        check_inside(glob, "glob")
+        names.check_inside(glob, "glob")
     for path in request.include:
-        check_inside(path, "included path")
+        names.check_inside(path, "included path")
     for name in request.forward + tuple(n for n, _ in request.variables):
-        check_variable(name)
+        names.check_variable(name)
     for program in request.requires:
-        check_program(program)
+        names.check_program(program)
     for who in request.notify:
         names.check_who(who)
     if request.email and not names.is_address(request.email):
@@ -161,9 +160,10 @@ def check_request(request: Request) -> Request:
         raise UsageError("the command is empty")
     if "\0" in request.command + request.setup:
         raise UsageError("the command holds a NUL byte, which no program can be given")
-    if request.if_running not in IF_RUNNING:
+    if request.if_running not in settings.IF_RUNNING:
         raise UsageError(
-            f"if-running {names.shown(request.if_running)} is unknown", f"one of {', '.join(IF_RUNNING)}"
+            f"if-running {names.shown(request.if_running)} is unknown",
+            f"one of {', '.join(settings.IF_RUNNING)}",
         )
     if request.timeout_s is not None and request.timeout_s <= 0:
         raise UsageError("the timeout must be more than nothing")
@@ -191,28 +191,3 @@ def check_commit(text: str) -> str:
     if len(text) not in (40, 64) or not all(c in "0123456789abcdef" for c in text):
         raise UsageError(f"commit {names.shown(text)} is not a full object id")
     return text
-
-
-def check_inside(path: str, what: str) -> str:
-    """A relative path or glob that cannot leave its root. Raises UsageError."""
-    if path.startswith(("/", "~")) or ".." in path.split("/") or "\0" in path:
-        raise UsageError(
-            f"{what} {names.shown(path)} leaves the checkout", "give a path relative to its top"
-        )
-    return path
-
-
-def check_program(name: str) -> str:
-    """A program's name, as it is looked for in PATH. Raises UsageError."""
-    if not name or "/" in name or not name.isprintable() or any(c.isspace() for c in name):
-        raise UsageError(f"{names.shown(name)} is no program's name", "give a name such as psql, no path")
-    return name
-
-
-def check_variable(name: str) -> str:
-    """A name that an environment may hold. Raises UsageError; DOBBY_ is ours."""
-    if not name.isidentifier() or not name.isascii():
-        raise UsageError(f"{names.shown(name)} is no name of an environment variable")
-    if name.startswith("DOBBY_"):
-        raise UsageError(f"{name} is set by dobby itself", "choose a name without DOBBY_")
-    return name

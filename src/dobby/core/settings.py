@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+IF_RUNNING = ("refuse", "queue", "replace")  # what a launch does while its label is held
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = regex(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|[smhdw])")
 _PLAIN = regex(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z")

@@ -6,8 +6,8 @@ import os
 
 from dobby.agent import conclude, rows, variables
 from dobby.core import protocol
-from dobby.core import request as rq
 from dobby.core.errors import NotFound, UsageError
+from dobby.core.names import check_inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def run(call: Call) -> dict[str, Any]:
     `files` that they hold, the links that lead `outside`, and whether `rsync` is here; unless
     `plan`, sends a tar stream (POSIX) as `data`."""
     stored = rows.target(call.home, call.args)
-    paths = [rq.check_inside(path, "path").rstrip("/") for path in call.args.get("paths", ())]
+    paths = [check_inside(path, "path").rstrip("/") for path in call.args.get("paths", ())]
     root = stored.run.job.sandbox if paths else stored.run.outputs
     if paths:
         names = _in_sandbox(stored, root, paths)

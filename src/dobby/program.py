@@ -1,0 +1,115 @@
+"""A session's program: what `subprocess.Popen` is, for one that starts before anything else is imported.
+
+`subprocess` alone takes 3 ms to import, by which the host would begin later (decision 0013).
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]  # without the enums of `signal`
+import fcntl
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import IO
+
+_LOOK_AGAIN_S = 0.01
+
+
+class Program:
+    """`argv` at work, with pipes on `stdin` and `stdout`, and its stderr at the descriptor `errors`;
+    nothing else of what we have open is inherited. The first word is looked up in PATH. `apart`: in a
+    session of its own. Raises OSError, FileNotFoundError above all."""
+
+    def __init__(
+        self, argv: Sequence[str], errors: int, env: Mapping[str, str], apart: bool = False
+    ) -> None:
+        its_stdin, to_it = os.pipe()
+        from_it, its_stdout = os.pipe()
+        # Above the standard ones, so that none is overwritten on the way.
+        theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (its_stdin, its_stdout, errors)]
+        try:
+            self.pid = os.posix_spawnp(
+                argv[0],
+                list(argv),
+                env,
+                file_actions=[
+                    *((os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(theirs)),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()),
+                ],
+                setsid=apart,
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores them
+            )
+        except BaseException:
+            os.close(to_it)
+            os.close(from_it)
+            raise
+        finally:
+            for fd in (its_stdin, its_stdout, *theirs):
+                os.close(fd)
+        self.stdin: IO[bytes] = open(to_it, "wb")  # noqa: SIM115 - as long as the session
+        self.stdout: IO[bytes] = open(from_it, "rb")  # noqa: SIM115
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, -N where signal N ended it; None while it lives."""
+        if self._code is None:
+            self._collect(os.WNOHANG)
+        return self._code
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        if self._code is None:
+            self._collect(0)
+        assert self._code is not None  # noqa: S101 - it was waited for
+        return self._code
+
+    def ends(self, within_s: float) -> bool:
+        """Whether it ends in that time; told as soon as it does, where the system tells that."""
+        if self.poll() is not None:
+            return True
+        try:
+            fd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux, or an old one
+            deadline = time.monotonic() + within_s
+            while self.poll() is None and time.monotonic() < deadline:
+                time.sleep(_LOOK_AGAIN_S)
+            return self.poll() is not None
+        import select
+
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll(within_s * 1000)
+        finally:
+            os.close(fd)
+        return self.poll() is not None
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)  # not waited for yet, so the pid is its own
+
+    def _collect(self, how: int) -> None:
+        try:
+            pid, status = os.waitpid(self.pid, how)
+        except ChildProcessError:  # another thread, or a caller who ignores SIGCHLD, was faster
+            self._code = 0 if self._code is None else self._code
+            return
+        if pid:
+            self._code = os.waitstatus_to_exitcode(status)
+
+
+def _inherited() -> list[int]:
+    """What our caller had open beyond the standard three when it started us: all else is close-on-exec
+    (PEP 446), until a thread of a caller of Python says otherwise."""
+    found = []
+    for name in os.listdir("/dev/fd"):
+        fd = int(name)
+        try:
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+        except OSError:  # the one by which they were listed
+            continue
+    return found
