@@ -216,6 +216,26 @@ def test_a_launch_imports_nothing_slow(repo: Repo) -> None:
     )
 
 
+def test_the_host_begins_before_what_it_does_not_need_is_imported(repo: Repo) -> None:
+    """Decision 0013: while the laptop imports these, the host has nothing to do yet."""
+    code = (
+        "import os, sys\nfrom dobby.cli.main import main\n"
+        "spawn, seen = os.posix_spawnp, set()\n"
+        "def look(*args, **how):\n    seen.update(sys.modules)\n    return spawn(*args, **how)\n"
+        "os.posix_spawnp = look\n"
+        "code = main(['run', 'main', 'true', '-H', 'local', '--environment', 'none'])\n"
+        "print(*sorted(seen), file=sys.stderr)\nsys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=repo.path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    seen = set(done.stderr.decode().splitlines()[-1].split())
+    assert "dobby.program" in seen
+    late = {"subprocess", "threading", "contextlib", "dobby.core.request", "dobby.snapshot"}
+    assert not seen & late
+
+
 def test_help_and_version_import_next_to_nothing() -> None:
     code = (
         "import sys; before = set(sys.modules)\n"
