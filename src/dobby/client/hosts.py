@@ -9,6 +9,7 @@ from dobby import shipping
 from dobby.client import rows, state
 from dobby.core import protocol
 from dobby.core.errors import DobbyError, Unreachable
+from dobby.core.lazy import once
 from dobby.core.record import Record
 from dobby.transport import Session
 
@@ -56,7 +57,8 @@ class Hosts:
         # By host and thread: what one foretells is not what another asks for.
         self._ahead: dict[tuple[str, int], Session] = {}
         self._waiting: dict[str, list[Session]] = {}
-        self._agent: shipping.Agent | None = None
+        packed_in = state.cache_dir(environ)
+        self.agent = once(lambda: shipping.agent(packed_in))  # a session keeps this, and nothing of us
 
     def transport(self, host: str) -> Transport:
         """Raises UsageError for a name that ssh may not be given."""
@@ -79,11 +81,6 @@ class Hosts:
         interactive = self._interactive and alone
         limit_s = None if alone else self._limit_s
         return Ssh(host, destination, self._environ, self._say, interactive, become, limit_s, forward_agent)
-
-    def agent(self) -> shipping.Agent:
-        if self._agent is None:
-            self._agent = shipping.agent(state.cache_dir(self._environ))
-        return self._agent
 
     def begin(self, host: str) -> None:
         """Start the next call's session now, where that takes no handshake: the agent starts while
