@@ -153,7 +153,7 @@ def stewards_of(home: str) -> list[int]:
 
 
 def test_what_is_written_together_is_taken_in_by_one_look(run: layout.Run) -> None:
-    one = Tracked(run, -1)
+    one = Tracked(run, [-1])
     one.changed()
     assert one.look_at == 0.0  # it has not been seen at all: at once
     one.look_at, before = None, time.monotonic()

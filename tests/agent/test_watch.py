@@ -26,7 +26,7 @@ class Watched:
         self.lock = f"{root}/lock"
         open(self.lock, "w").close()
         stdin, self.caller = os.pipe()
-        self.watch = watch.Watch([root, self.lock], stdin)
+        self.watch = watch.Watch(root, [self.lock], stdin)
         self._stdin = stdin
 
     def woken(self, most_s: float = SOON_S) -> bool:
@@ -100,9 +100,9 @@ def test_without_inotify_it_looks_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why == "no inotify":
-        monkeypatch.setattr(watch, "_inotify", lambda paths, mask: -1)
+        monkeypatch.setattr(watch, "_inotify", lambda masks: -1)
     stdin, caller = os.pipe()
-    one = watch.Watch([str(tmp_path / "not-there")], stdin)
+    one = watch.Watch(str(tmp_path / "not-there"), [], stdin)
     began = time.monotonic()
     assert one.wait()
     assert time.monotonic() - began < 1
@@ -112,17 +112,25 @@ def test_without_inotify_it_looks_again_and_again(
 
 
 def test_who_waits_for_the_end_alone_is_not_woken_by_what_is_written(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.touch()
     stdin, caller = os.pipe()
-    one = watch.Watch([str(tmp_path)], stdin, growth=False)
+    one = watch.Watch(str(tmp_path), [str(events)], stdin, growth=False)
     with open(tmp_path / "output.log", "wb", buffering=0) as log:
         assert one.wait(5)  # it was made
         log.write(b"a line\n")
-        began = time.monotonic()
-        assert one.wait(0.3)
-        assert time.monotonic() - began > 0.25 or one._fd < 0
     began = time.monotonic()
-    assert one.wait(5)  # its writer is done
-    assert time.monotonic() - began < 2
+    assert one.wait(0.3)
+    assert time.monotonic() - began > 0.25 or one._fd < 0
+    changes: list[Callable[[], object]] = [
+        lambda: durable.append(str(events), b"{}\n"),
+        lambda: durable.create(str(tmp_path / "final.json"), b"{}"),
+    ]
+    for change in changes:
+        change()
+        began = time.monotonic()
+        assert one.wait(5)
+        assert time.monotonic() - began < 2
     if one._fd >= 0:
         os.close(one._fd)
     os.close(stdin)

@@ -9,6 +9,7 @@ from dobby.core.record import Record
 
 MODIFY, CLOSE_WRITE, MOVED_TO = 0x2, 0x8, 0x80
 CREATE, DELETE, DELETE_SELF = 0x100, 0x200, 0x400
+IGNORED = 0x8000  # told unasked: what was watched is gone, and the watch with it
 _HEAD = 16  # struct inotify_event: wd, mask, cookie, len; four bytes each
 
 

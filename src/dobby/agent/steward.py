@@ -42,7 +42,9 @@ DEAF_S = 1.0  # between looks where the system tells of nothing (macOS), or has 
 TROUBLED_S = 30.0  # after the disk would not let a run be read
 LAST_WORDS_S = 3.0  # for a delivery that is under way when the steward is to go
 _FILES = inotify.CLOSE_WRITE | inotify.MOVED_TO
-_RUN = _FILES | inotify.CREATE | inotify.DELETE_SELF
+# Of a run: names in its directory, and two files that are written in place. To watch all files there
+# would slow each write of the command to its log (watch.py).
+_RUN = inotify.MOVED_TO | inotify.CREATE | inotify.DELETE_SELF
 
 
 def run(home: str, ready: Callable[[], Any]) -> None:
@@ -132,9 +134,11 @@ class Steward:
                 tracked.look_at = 0.0
 
     def _hear(self) -> None:
-        by_watch = {tracked.watch: tracked for tracked in self._runs.values()}
+        by_watch = {watch: tracked for tracked in self._runs.values() for watch in tracked.watches}
         for event in inotify.read(self._fd):
             tracked = by_watch.get(event.watch)
+            if event.mask & inotify.IGNORED:  # a run is being removed: there is nothing to settle
+                continue
             if event.watch == self._of_outbox:
                 self._find()
             elif event.watch == self._of_home:
@@ -144,7 +148,7 @@ class Steward:
                 self._find()
                 for one in self._runs.values():
                     one.doubt()
-            elif tracked is not None and event.name == "lock":
+            elif tracked is not None and event.watch == tracked.watches[-1]:
                 tracked.doubt()
             elif tracked is not None and event.name != "notices.jsonl":
                 tracked.changed()
@@ -155,7 +159,7 @@ class Steward:
 
     def _listen(self, path: str, mask: int) -> int:
         watch = inotify.add(self._fd, path, mask) if self._fd >= 0 else -1
-        if watch < 0 and os.path.isdir(path):
+        if watch < 0 and os.path.lexists(path):
             self._deaf = True
         return watch
 
@@ -175,12 +179,13 @@ class Steward:
     def _find(self) -> None:
         for run in outbox.runs(self._home):
             if run not in self._runs and run not in self._passed_over:
-                self._runs[run] = Tracked(run, self._listen(run.root, _RUN))
+                written = [self._listen(path, inotify.CLOSE_WRITE) for path in (run.events, run.lock)]
+                self._runs[run] = Tracked(run, [self._listen(run.root, _RUN), *written])
 
     def _forget(self, run: layout.Run) -> None:
-        tracked = self._runs.pop(run)
-        if tracked.watch >= 0:
-            inotify.remove(self._fd, tracked.watch)
+        for watch in self._runs.pop(run).watches:
+            if watch >= 0:
+                inotify.remove(self._fd, watch)
 
     def _look_where_due(self) -> None:
         now = time.monotonic()

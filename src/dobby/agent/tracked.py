@@ -13,6 +13,7 @@ from dobby.core import status as st
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Optional
 
     from dobby.agent.store import Stored
@@ -26,10 +27,10 @@ _DOUBT_S = (0.05, 0.3, 2.0)  # after the close of its lock: the kernel tells of 
 
 
 class Tracked:
-    """`watch` is inotify's number for its directory; `look_at` when to look again (monotonic)."""
+    """`watches` are inotify's numbers, the last one its lock's; `look_at` when to look (monotonic)."""
 
-    def __init__(self, run: layout.Run, watch: int) -> None:
-        self.run, self.watch = run, watch
+    def __init__(self, run: layout.Run, watches: Sequence[int]) -> None:
+        self.run, self.watches = run, watches
         self.look_at: Optional[float] = 0.0
         self.letters: dict[delivered.Key, Letter] = {}
         self._delivered = outbox.read(run)

@@ -1,8 +1,11 @@
 """Sleep until a run's directory changes: inotify where the kernel has it, short polls elsewhere.
 
-The one watch sees all that matters: the log grows (IN_MODIFY), a state file is linked or
-renamed into place, and a lock is let go, also by SIGKILL (IN_CLOSE_WRITE: the kernel closes
+It sees all that matters: the log grows (IN_MODIFY), a state file is linked or renamed into place,
+an event is written, and a lock is let go, also by SIGKILL (IN_CLOSE_WRITE: the kernel closes
 what a dying process held). No wake-up while nothing happens.
+
+Who does not want the growth watches a directory for its names alone, and files one by one: a watch
+for whatever is done to files in a directory costs each write to any of them, the log too, 0.3 us.
 """
 
 from __future__ import annotations
@@ -14,20 +17,22 @@ from dobby.agent import inotify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-_MASK = inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
+_NAMES = inotify.MOVED_TO | inotify.CREATE | inotify.DELETE
 _POLL_S = 0.05
 SAFETY_S = 30.0
 
 
 class Watch:
-    """Watches `paths` (files or directories) and stdin for the caller's end, until the process
-    ends: the kernel takes 10 ms to close it. `growth`: also while a file is being written, which for a job
-    that writes fast is all the time."""
+    """Watches the names in `directory`, `files` for whoever closes them, and stdin for the caller's end,
+    until the process ends: the kernel takes 10 ms to close it. `growth`: also while a file in `directory`
+    is being written, which for a job that writes fast is all the time."""
 
-    def __init__(self, paths: Sequence[str], stdin: int = 0, growth: bool = True) -> None:
-        self._fd = _inotify(paths, _MASK | inotify.MODIFY if growth else _MASK)
+    def __init__(self, directory: str, files: Sequence[str], stdin: int = 0, growth: bool = True) -> None:
+        masks = {directory: _NAMES | inotify.MODIFY if growth else _NAMES}
+        masks.update(dict.fromkeys(files, inotify.CLOSE_WRITE))
+        self._fd = _inotify(masks)
         self._poll = select.poll()
         self._stdin = stdin
         self._poll.register(stdin, select.POLLIN)
@@ -50,10 +55,10 @@ class Watch:
         return True
 
 
-def _inotify(paths: Sequence[str], mask: int) -> int:
+def _inotify(masks: Mapping[str, int]) -> int:
     """An inotify descriptor, -1 where there is none (macOS) or no more to be had."""
     fd = inotify.new()
-    if fd >= 0 and any(inotify.add(fd, path, mask) < 0 for path in paths):
+    if fd >= 0 and any(inotify.add(fd, path, mask) < 0 for path, mask in masks.items()):
         os.close(fd)
         return -1
     return fd

@@ -33,11 +33,14 @@ def run(call: Call) -> dict[str, Any]:
     exactly = {"project": which.project, "label": which.label, "run": which.run_id}
     call.wire.reply_json(protocol.RUN, exactly)
     sender = _Sender(call, stored)
-    watched = [stored.run.root, stored.run.job.lock]
-    watch = Watch(watched, growth=not call.args.get("quiet")) if call.args.get("follow") else None
+    watch = _watch(which, growth=not call.args.get("quiet")) if call.args.get("follow") else None
     stored = _stream(stored, sender, watch, bool(call.args.get("until_started")))
     # The watch ends with this process: to close it takes the kernel 10 ms, and the caller waits.
     return {"run": rows.row(stored), "offset": sender.offset}
+
+
+def _watch(run: layout.Run, growth: bool) -> Watch:
+    return Watch(run.root, (run.events, run.lock, run.job.lock), growth=growth)
 
 
 def _stream(stored: Stored, sender: _Sender, watch: Optional[Watch], until_started: bool) -> Stored:
