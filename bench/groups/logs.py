@@ -30,8 +30,11 @@ for _ in range({lines}):
     print(time.time(), flush=True)
 while os.path.exists("{go}"): time.sleep(0.05)
 """
-# The time that the writing takes, by the host's own clock; the process that says it is not in it.
-WRITER = 's=$(date +%s%N); head -c {size} /dev/zero {to}; echo $(($(date +%s%N) - s)) >"$HOME/floor/took"'
+# The time that the writing takes, by the host's own clock; the process that says it is not in it. A line
+# comes first, as the set-up's do in a log: writes that do not begin where a page does take 13 % longer.
+WRITER = (
+    f'echo go; s=$(date +%s%N); head -c {BYTES} /dev/zero; echo $(($(date +%s%N) - s)) >"$HOME/floor/took"'
+)
 
 
 def measure(place: Place, rounds: int) -> Iterator[Row]:
@@ -93,11 +96,11 @@ def _writing(place: Place, repo: str, rounds: int) -> Iterator[Row]:
         return seconds
 
     def by_hand() -> float:
-        place.on_host(WRITER.format(size=BYTES, to='>"$HOME/floor/written"') + "; echo first")
+        place.on_host(f'{{ {WRITER}; }} >"$HOME/floor/written"; echo first')
         return took()
 
     def job() -> float:
-        place.start(repo, "writer", WRITER.format(size=BYTES, to=""))
+        place.start(repo, "writer", WRITER)
         place.verb("wait", "writer", repo=repo)
         return took()
 
