@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from dobby.agent import durable, hostgit, objects, tags
-from dobby.core import json, protocol
 from dobby.core.errors import DobbyError
 
 TYPE_CHECKING = False
@@ -74,8 +73,7 @@ def _receive(cache: str, repository: str, want: list[str], env: dict[str, str], 
     cut = objects.shallow(cache)
     while True:
         question = {"repository": repository, "want": want, "have": known, "shallow": cut}
-        call.wire.reply_json(protocol.ASK, question)
-        answer = json.loads(call.wire.read_frame())
+        answer = call.ask(question)
         if "error" in answer:
             raise DobbyError(str(answer["error"]))
         if "pack" in answer:
@@ -123,8 +121,7 @@ def _ask_contents(store: Store, repository: str, missing: dict[str, int], call: 
     """The caller's frames: {"blobs": true} and then each content, in the order asked for, as
     frames up to an empty one; or {"error": message}. Each is kept as soon as it is whole, so that
     a cut connection costs the one that was under way."""
-    call.wire.reply_json(protocol.ASK, {"repository": repository, "blobs": [*missing.items()]})
-    answer = json.loads(call.wire.read_frame())
+    answer = call.ask({"repository": repository, "blobs": [*missing.items()]})
     if "error" in answer:
         raise DobbyError(str(answer["error"]))
     for id in missing:

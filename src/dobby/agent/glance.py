@@ -1,18 +1,33 @@
 """A look at a job's sandbox before its launch has arrived: git walks through the files here while the
-laptop's git walks through its own.
+laptop's git walks through its own, and the agent imports what a launch needs.
 
 What was seen is no promise. It counts if, once the launch has the label, no run has had it in between,
 git's own files in the sandbox are as they were then, and it is not old: a shell that somebody has open
-there asks for no label. Else all is looked at again. Imports stand where they are used: what a launch needs
-as well is imported before the process that looks is forked (main.py).
+there asks for no label. Else all is looked at again. Nothing is forked for it but git: where both
+processors are taken, a further process is what is waited for.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import time
 
-from dobby.agent import signal
+from dobby.agent import (
+    conclude,
+    durable,
+    gitdir,
+    hostgit,
+    locks,
+    lodged,
+    sandbox_refs,
+    signal,
+    spare,
+    store,
+    trees,
+    worktree,
+)
+from dobby.agent.steps import Steps
 from dobby.core import json, layout
 from dobby.core.errors import DobbyError
 
@@ -20,35 +35,75 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
-    from dobby.agent.worktree import Answers
+    from dobby.agent.wire import Wire
+    from dobby.agent.worktree import Answers, Asked
 
 FRESH_S = 10.0  # a laptop may send for minutes
-LONGEST_S = 30  # others may want the label; git waits for ever where a job left a FIFO as .gitattributes
+LONGEST_S = 30.0  # others may want the label; git waits for ever where a job left a FIFO as .gitattributes
 
 
 class Glance:
-    """What a process of its own is finding out, under a look at the label's lock: whoever has that has
-    what was seen."""
+    """What git is finding out at `top`, under a look at the label's lock: whoever has that has what was
+    seen. `lock` is None, and `holder` "", for a spare. What git complains of goes to `log_fd`."""
 
-    def __init__(self, fd: int, pid: int) -> None:
-        self._fd, self._pid = fd, pid
+    def __init__(self, top: str, holder: str, lock: Optional[int], log_fd: int, asked: Asked) -> None:
+        self._top, self._holder, self._lock, self._log_fd = top, holder, lock, log_fd
+        self._pids = [pid for pid, _ in asked]
+        self._said = {out: bytearray() for _, out in asked}
+        self._open = set(self._said)
+        self._until = time.monotonic() + LONGEST_S
+        self._seen = b""
+
+    def attend(self, wire: Wire) -> None:
+        """Be done with it as soon as git is, as long as the caller says nothing."""
+        if wire.is_silent():
+            self._hear(wire.fd)
 
     def read(self) -> bytes:
-        """All of it, for `answers`; b"" where there is nothing to rely upon."""
-        parts = []
-        while part := os.read(self._fd, 1 << 20):
-            parts.append(part)
-        try:
-            os.waitpid(self._pid, 0)
-        except ChildProcessError:  # of the agent whose child we are
-            pass
-        return b"".join(parts)
+        """All of it, for `answers`; b"" where there is nothing to rely upon. Nobody is kept from the label
+        from here on."""
+        self._hear(None)
+        return self._seen
 
     def drop(self) -> None:
-        """It is of no use (any more): the process ends when it has nobody to tell."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        """It is of no use (any more)."""
+        if self._pids:
+            for pid in self._pids:
+                os.kill(pid, signal.SIGTERM)  # not waited for yet; git takes its own locks away
+            self._end()
+
+    def _hear(self, caller: Optional[int]) -> None:
+        """Take in what git says, to its end, or until `caller` can be read."""
+        poll = select.poll()
+        for fd in self._open if caller is None else (*self._open, caller):
+            poll.register(fd, select.POLLIN)
+        while self._open:
+            ready = poll.poll(max(0.0, self._until - time.monotonic()) * 1000)
+            if not ready:
+                self.drop()
+            for fd, _ in ready:
+                if fd == caller:
+                    return
+                part = os.read(fd, 1 << 20)
+                self._said[fd] += part
+                if not part:
+                    poll.unregister(fd)
+                    self._open.discard(fd)
+        if self._pids:
+            complained = os.fstat(self._log_fd).st_size
+            at, state = time.monotonic(), _now(self._top, self._holder)
+            if not any(self._end()) and state and not complained:
+                line = {"at": at, "state": state, "sizes": [*map(len, self._said.values())]}
+                self._seen = b"".join([durable.dump_json(line), *self._said.values()])
+
+    def _end(self) -> list[int]:
+        """Let go of all that is held; how the gits have ended."""
+        ended = [os.waitpid(pid, 0)[1] for pid in self._pids]
+        for fd in (*self._said, self._log_fd, self._lock):
+            if fd is not None:
+                os.close(fd)
+        self._pids, self._open = [], set()
+        return ended
 
 
 def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
@@ -56,7 +111,7 @@ def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
     one since the run `previous`. None where git has to be asked again."""
     line, _, rest = seen.partition(b"\n")
     told: dict[str, Any] = json.loads(line) if line else {}
-    if not told or time.monotonic() > told["at"] + FRESH_S or told["state"] != _now(job, previous):
+    if not told or time.monotonic() > told["at"] + FRESH_S or told["state"] != _now(job.sandbox, previous):
         return None
     at, found = 0, []
     for size in told["sizes"]:
@@ -66,88 +121,31 @@ def answers(seen: bytes, job: layout.Job, previous: str) -> Optional[Answers]:
 
 
 def begin(home: str, ahead: bytes) -> Optional[Glance]:
-    """Look at what `ahead` (`protocol.dump_ahead`) names; None where nothing was said, or is there."""
-    if not ahead or not _is_there(home, ahead):
-        return None
-    out, sink = os.pipe()
-    try:
-        pid = os.fork()
-    except OSError:  # the launch itself will say so, if it still is so
-        os.close(out)
-        os.close(sink)
-        return None
-    if pid == 0:
-        try:
-            os.close(out)
-            _look(home, json.loads(ahead), sink)
-        finally:
-            os._exit(0)
-    os.close(sink)
-    return Glance(out, pid)
-
-
-def _is_there(home: str, ahead: bytes) -> bool:
-    """Whether there is anything to look at, by the name as it is given: a fork in vain costs 5 ms."""
+    """Look at what `ahead` (`protocol.dump_ahead`) names; None where nothing is there, or git might not be
+    safe to start there. What goes wrong will go wrong again, and be told then."""
+    lock: Optional[int] = None
     try:
         told = json.loads(ahead)
-        job = layout.Job(home=home, project=told["project"], label=told["label"])
-        return os.path.isdir(job.sandbox) or os.path.isdir(_spare_of(job))
-    except (ValueError, KeyError, TypeError, DobbyError):
-        return False
-
-
-def _spare_of(job: layout.Job) -> str:
-    from dobby.agent import spare
-
-    return spare.at(job.of_project)
-
-
-def _look(home: str, told: dict[str, Any], sink: int) -> None:
-    """Nothing of the connection's is held open; what goes wrong will go wrong again, and be told then."""
-    from dobby.agent import conclude, durable, locks, spare, store
-
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(nothing, fd)
-    _end_in_time()
-    try:
         job = store.canonical(home, told["project"], told["label"])
-        top, lock = job.sandbox, locks.look(job.lock)
-        is_spare = not os.path.isdir(top)
+        top, is_spare = job.sandbox, not os.path.isdir(job.sandbox)
         if is_spare:  # nobody can keep another label from taking it: then it is not what the job gets
-            top = _spare_of(job)
+            top = spare.at(job.of_project)
             spare.settle(top)
-        elif lock is None:
-            return
-        found = _ask(job, top, told["origin"], told["object_format"], writes=not is_spare)
-        if found is None:
-            return
-        line = {
-            "at": time.monotonic(),
-            "state": _state(top, conclude.read_holder(job)),
-            "sizes": [len(data) for _, data in found],
-        }
-        if lock is not None:
-            os.close(lock)
-        durable.write_all(sink, b"".join([durable.dump_json(line), *(data for _, data in found)]))
-    except (OSError, DobbyError, KeyError, ValueError):
-        return
+        else:
+            lock = locks.look(job.lock)
+        begun = None
+        if (is_spare or lock is not None) and _is_safe(job, top, told["origin"], told["object_format"]):
+            begun = _ask(job, top, lock)
+    except (AttributeError, OSError, DobbyError, KeyError, TypeError, ValueError):
+        begun = None
+    if begun is None and lock is not None:
+        os.close(lock)
+    return begun
 
 
-def _end_in_time() -> None:
-    """With the git that was started: nobody else would end them."""
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
-    signal.alarm(LONGEST_S)
-
-
-def _ask(job: layout.Job, at: str, origin: str, object_format: str, writes: bool) -> Optional[Answers]:
-    """None where git might not be safe to start there, or has anything to complain of. `writes`: it may
-    keep what it finds in its index."""
-    from dobby.agent import gitdir, hostgit, lodged, sandbox_refs, worktree
-    from dobby.agent.steps import Steps
-
-    top, git_dir = os.fsencode(at), os.fsencode(f"{at}/.git")
+def _is_safe(job: layout.Job, at: str, origin: str, object_format: str) -> bool:
+    """Whether git may be started there as it is, and would see all as the job's next run will."""
+    git_dir = os.fsencode(f"{at}/.git")
     wanted = gitdir.Wanted(
         commit="",
         branch="",
@@ -156,27 +154,33 @@ def _ask(job: layout.Job, at: str, origin: str, object_format: str, writes: bool
         origin=origin,
     )
     if not gitdir.is_as_left(git_dir, wanted) or lodged.paths(job):
-        return None
-    if sandbox_refs.Refs(git_dir).head_commit() is None:  # all files would seem to be new
-        return None
+        return False
+    return sandbox_refs.Refs(git_dir).head_commit() is not None  # else all files would seem to be new
+
+
+def _ask(job: layout.Job, at: str, lock: Optional[int]) -> Glance:
+    """Where the label is not looked at (a spare), git may keep nothing of what it finds in its index."""
     log_fd = os.memfd_create("said")
-    steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
-    found = worktree.Worktree(top, git_dir, steps).ask(writes)
-    return None if any(code for code, _ in found) or os.fstat(log_fd).st_size else found
+    try:
+        steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
+        tree = worktree.Worktree(os.fsencode(at), os.fsencode(f"{at}/.git"), steps)
+        asked = tree.begin_to_ask(writes=lock is not None)
+        return Glance(at, conclude.read_holder(job), lock, log_fd, asked)
+    except BaseException:
+        os.close(log_fd)
+        raise
 
 
-def _now(job: layout.Job, holder: str) -> Optional[list[Any]]:
+def _now(at: str, holder: str) -> Optional[list[Any]]:
     """`_state`; None where it cannot be told, which whoever puts the sandbox right will mend."""
     try:
-        return _state(job.sandbox, holder)
+        return _state(at, holder)
     except OSError:
         return None
 
 
 def _state(at: str, holder: str) -> list[Any]:
     """Changes when a run had the label, or git has written there."""
-    from dobby.agent import gitdir, sandbox_refs, trees
-
     git_dir = os.fsencode(f"{at}/.git")
     found = trees.lstat(os.fsencode(at))
     top = [found.st_dev, found.st_ino] if found else []

@@ -11,7 +11,7 @@ import sys
 
 from dobby.agent import bundle, libc, outbox, processes, signal
 from dobby.agent.wire import Wire, cut
-from dobby.core import protocol
+from dobby.core import json, protocol
 from dobby.core.errors import Bug, DobbyError
 from dobby.core.lazy import imported
 from dobby.core.record import Record
@@ -39,6 +39,13 @@ class Call(Record):
     umask: int
     glance: Optional[Glance] = None
 
+    def ask(self, question: dict[str, Any]) -> Any:
+        """The caller's answer. It may be long in coming: nobody is kept from a label meanwhile."""
+        if self.glance:
+            self.glance.read()
+        self.wire.reply_json(protocol.ASK, question)
+        return json.loads(self.wire.read_frame())
+
 
 def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -> None:
     """Serve the call in `first`, or else the one that `source` holds, and those that may follow; end."""
@@ -61,13 +68,16 @@ def main(home: str, marker: str, source: BinaryIO, first: bytes | None = None) -
 def _serve(home: str, wire: Wire, umask: int, first: bytes | None) -> None:
     """Answer one call and end; return where another may follow, which a child makes possible. A call that
     failed is the last: its caller may still be sending what belongs to it."""
+    glance = None
     try:
         glance = _look_ahead(home, wire) if first is None else None
+        if glance:
+            glance.attend(wire)
         name, args, attached, more = _parsed(wire.read_frame() if first is None else first)
         verb = imported(f"dobby.agent.verbs.{known_verb(name)}")
+        if more and glance:
+            glance.read()  # git is our child, not our child's
         if more and (pid := _fork()):
-            if glance:
-                glance.drop()
             return _await_done(pid)
         call = Call(
             home=os.path.abspath(home), args=args, attached=attached, wire=wire, umask=umask, glance=glance
@@ -81,6 +91,8 @@ def _serve(home: str, wire: Wire, umask: int, first: bytes | None) -> None:
         reply = (protocol.FAIL, _of_system(home, error).to_wire())
     except Exception as error:
         reply = (protocol.FAIL, _of_bug(error).to_wire())
+    if glance:
+        glance.drop()
     wire.reply_json(*reply)
     os._exit(reply[0] != protocol.DONE)
 
@@ -118,10 +130,6 @@ def _await_done(pid: int) -> None:
         os._exit(code)
 
 
-# What a look at a sandbox imports, and a launch too: before the fork, so that it is done once.
-_FOR_A_LOOK = ("glance", "conclude", "hostgit", "lodged", "sandbox_refs", "spare", "steps", "worktree")
-
-
 def _get_ready() -> None:
     """The call is still being made up, which only a launch's is: import what that needs, and the
     supervisor that will be forked."""
@@ -135,8 +143,6 @@ def _look_ahead(home: str, wire: Wire) -> Optional[Glance]:
     ahead = wire.read_frame()
     if not ahead:
         return None
-    for name in _FOR_A_LOOK:
-        imported(f"dobby.agent.{name}")
     from dobby.agent import glance
 
     begun = glance.begin(os.path.abspath(home), ahead)

@@ -43,6 +43,21 @@ class Wire:
         poll.register(self._source, select.POLLIN)
         return bool(poll.poll(within_s * 1000))
 
+    @property
+    def fd(self) -> int:
+        """What can be read as soon as the caller says something, or has gone."""
+        return self._source.fileno()
+
+    def is_silent(self) -> bool:
+        """Whether nothing is here that was not read yet, nor in our own buffer."""
+        if self.has_more():
+            return False
+        os.set_blocking(self.fd, False)
+        try:
+            return not self._source.peek(1)  # type: ignore[attr-defined]
+        finally:
+            os.set_blocking(self.fd, True)
+
     def is_called_again(self, within_s: float) -> bool:
         """Whether another call begins to arrive. The last one is done, so its caller has sent nothing
         behind it until now, which might have been read along."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dobby.agent.steps import Steps
 
     Answers = list[tuple[int, bytes]]  # exit code and stdout of each command
+    Asked = list[tuple[int, int]]  # of each that runs: its pid, a descriptor that gives its stdout
 
 _STATUS = ("status", "--porcelain", "-z", "-uno", "--no-renames", "--ignore-submodules=dirty")
 _FILES = ("ls-files", "-z", "-v", "-c", "-o", "--directory")
@@ -39,7 +40,7 @@ class Seen(Record):
 
 
 class Worktree:
-    """The files at `files` whose git directory is `git_dir` (both absolute). `told` is what `ask` gave a
+    """The files at `files` whose git directory is `git_dir` (both absolute). `told` is what git was asked a
     moment ago: the first look goes by it."""
 
     def __init__(self, files: bytes, git_dir: bytes, steps: Steps, told: Optional[Answers] = None) -> None:
@@ -69,12 +70,12 @@ class Worktree:
             raise Broken("git cannot read it")
         return seen
 
-    def ask(self, writes: bool) -> Answers:
+    def begin_to_ask(self, writes: bool) -> Asked:
         """What git says of the files, whatever commit is wanted. `writes`: it may keep in the index what
         it has found out, and have that locked meanwhile."""
         if not writes:
             self._env["GIT_OPTIONAL_LOCKS"] = "0"
-        return self._at_once([_STATUS, _FILES])
+        return self._begin([_STATUS, _FILES])
 
     def _look(self, head: str, wanted: str) -> tuple[Seen | None, bool]:
         """None where the answer cannot be relied on; and whether git has complained."""
@@ -101,6 +102,14 @@ class Worktree:
 
     def _at_once(self, asked: list[tuple[str, ...]]) -> Answers:
         """Exit code and stdout of several git commands that run side by side."""
+        answers = []
+        for pid, out in self._begin(asked):
+            with os.fdopen(out, "rb") as stream:
+                data = stream.read()
+            answers.append((spawn.wait(pid), data))
+        return answers
+
+    def _begin(self, asked: list[tuple[str, ...]]) -> Asked:
         started = []
         for words in asked:
             out, sink = os.pipe()
@@ -113,12 +122,7 @@ class Worktree:
             )
             os.close(sink)
             started.append((pid, out))
-        answers = []
-        for pid, out in started:
-            with os.fdopen(out, "rb") as stream:
-                data = stream.read()
-            answers.append((spawn.wait(pid), data))
-        return answers
+        return started
 
     def gitlinks(self) -> frozenset[bytes]:
         """Paths of submodules in the index. Without any, no process is asked."""

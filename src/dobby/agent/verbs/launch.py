@@ -96,6 +96,7 @@ def _launch(call: Call) -> dict[str, Any]:
     arrival.ensure(run, request, hostgit.env_with(settings), call)
     durable.make_dirs(job.runs)
     already = run_fd is not None
+    seen = call.glance.read() if call.glance else b""
     try:
         label_fd = _claim(run, request, already)
         if run_fd is None:
@@ -120,19 +121,10 @@ def _launch(call: Call) -> dict[str, Any]:
             agent_socket=agent_socket,
             launcher=os.getpid(),
             umask=call.umask,
-            seen=_seen(call, label_fd),
+            seen=seen,
         )
     )
     return {**_answer(run, already), "audience": _audience(request, settings)}
-
-
-def _seen(call: Call, label_fd: Optional[int]) -> bytes:
-    """What a glance has given: of use to a run that is prepared at once."""
-    if call.glance is None:
-        return b""
-    seen = b"" if label_fd is None else call.glance.read()
-    call.glance.drop()  # the supervisor, a copy of ours, must not hold it open
-    return seen
 
 
 def _audience(request: Request, settings: HostSettings) -> dict[str, Any]:
