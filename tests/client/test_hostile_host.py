@@ -100,23 +100,28 @@ def row(**changes: Any) -> dict[str, Any]:
     return {**texts, "cause": None, "usage": {"cpu_s": None}, "duration_s": 1.5, **changes}
 
 
+def listed(*rows: dict[str, Any]) -> dict[str, Any]:
+    """As `list` answers: each row without the names of its fields."""
+    return {"fields": list(rows[0]), "runs": [list(one.values()) for one in rows], "unreadable": []}
+
+
 NO_RUNS = {
-    "without runs": ({"unreadable": []}, "an answer without runs"),
-    "no list": ({"runs": {"x": 1}, "unreadable": []}, "something else than a list"),
-    "no sentences": ({"runs": [], "unreadable": 7}, "something else than a list"),
-    "no object": ({"runs": [row(), "r"], "unreadable": []}, "a run that is no object"),
+    "without runs": ({"fields": [], "unreadable": []}, "an answer without runs"),
+    "without fields": ({"runs": [], "unreadable": []}, "an answer without fields"),
+    "no list": ({**listed(row()), "runs": {"x": 1}}, "something else than a list"),
+    "no sentences": ({**listed(row()), "unreadable": 7}, "something else than a list"),
+    "no names": ({**listed(row()), "fields": ["host", ["x"]]}, "a field without a name"),
+    "a short one": ({**listed(row()), "runs": [["x"]]}, "a run that is no list of its fields"),
+    "an object": ({**listed(row()), "runs": [row()]}, "a run that is no list of its fields"),
     **{
-        f"no {key}": ({"runs": [row(**{key: value})], "unreadable": []}, f"whose {key} is no text")
+        f"no {key}": (listed(row(), row(**{key: value})), f"whose {key} is no text")
         for key, value in {"label": None, "status": 7, "created_at": ["now"]}.items()
     },
-    "a cause": ({"runs": [row(cause="exit")], "unreadable": []}, "whose cause is no object"),
-    "a timeout": ({"runs": [row(cause={"timeout_s": "1"})], "unreadable": []}, "whose 'timeout_s' is no"),
-    "not a number": (
-        {"runs": [row(duration_s=float("nan"))], "unreadable": []},
-        "whose 'duration_s' is no",
-    ),
-    "a size": ({"runs": [row(usage={"disk_bytes": []})], "unreadable": []}, "whose 'disk_bytes' is no"),
-    "notices": ({"runs": [row(notices=["x"])], "unreadable": []}, "whose notices are no list"),
+    "a cause": (listed(row(), row(cause="exit")), "whose cause is no object"),
+    "a timeout": (listed(row(cause={"timeout_s": "1"})), "whose 'timeout_s' is no"),
+    "not a number": (listed(row(duration_s=float("nan")), row()), "whose 'duration_s' is no"),
+    "a size": (listed(row(), row(usage={"disk_bytes": []})), "whose 'disk_bytes' is no"),
+    "notices": (listed(row(notices=["x"])), "whose notices are no list"),
 }
 
 
@@ -126,7 +131,7 @@ def test_one_host_with_no_runs_that_can_be_shown_is_a_line(
 ) -> None:
     answer, reason = NO_RUNS[what]
     said = json.dumps(answer).encode()
-    well = json.dumps({"runs": [row()], "unreadable": []}).encode()
+    well = json.dumps(listed(row())).encode()
 
     def make(self: Hosts, host: str, alone: bool, *rest: Any) -> Any:
         text = said if host == "liar" else well

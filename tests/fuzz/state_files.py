@@ -15,6 +15,7 @@ from tests.crash import acts
 from dobby.agent.main import Call
 from dobby.agent.verbs import list as listing
 from dobby.agent.wire import Wire
+from dobby.client import rows
 from dobby.core.errors import DobbyError
 from dobby.views import table
 
@@ -81,11 +82,12 @@ class Home:
             )
             for _ in range(2):  # the first may settle it
                 answer = json.loads(listing.run(call))
-                listed = [row["run_id"] for row in answer["runs"]]
+                found = rows.of_answer("big", "list", answer)
+                listed = [row["run_id"] for row in found]
                 assert acts.EARLIER in listed
                 assert acts.THIS in listed or answer["unreadable"]
-                table.of_runs(answer["runs"]).plain()
-                table.of_history(answer["runs"]).plain()
+                table.of_runs(found).plain()
+                table.of_history(found).plain()
             if name in OF_JOB:
                 acts.launch_run(self.path, acts.LATER)
                 assert os.path.isdir(acts.run_of(self.path, acts.LATER).root)

@@ -260,7 +260,9 @@ ROW = json.loads(json.dumps(to_row(make_view(REQUEST, 1, AT, [], None), "big")))
 
 
 def rows_are_shown_or_refused(changes: dict[str, Any]) -> None:
-    answer = json.loads(json.dumps({"runs": [{**ROW, **changes}], "unreadable": []}))
+    row = {**ROW, **changes}
+    listed = {"fields": list(row), "runs": [list(row.values())], "unreadable": []}
+    answer = json.loads(json.dumps(listed))
     try:
         found = rows.of_answer("big", "list", answer)
     except DobbyError:

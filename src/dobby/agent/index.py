@@ -3,11 +3,13 @@
 It can be deleted at any moment: whatever is not in it, or has changed since, is read from the runs'
 directories. An entry holds while four dates and sizes are as they were: a new run, or one removed,
 changes its job's `runs`; a file made or removed changes the run's directory; a child that was left
-behind makes the log grow; and final.json is what an editor would change.
+behind makes the log grow; and final.json is what an editor would change. The file: a line with the
+checksum of what follows, which is marshal's, because its reading is what each `ps` waits for.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import time
 import zlib
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from dobby.agent.store import Stored
 
+    State = tuple[int, int, int, int]
+
 YOUNG_S = 3.0  # a date so new may stay the same over a further change (as git's racy index)
 _HEAD = b"dobby index "
 
@@ -30,21 +34,22 @@ class Index:
 
     def __init__(self, home: str) -> None:
         self._path = layout.index(home, os.path.basename(agents.here()))
-        self._known = _parse(durable.read(self._path) or b"")
-        self._new: dict[bytes, tuple[bytes, bytes]] = {}
-        self._stale: set[bytes] = set()
+        # "project/label" -> the latest run's id, what its entry rests on, and its row
+        self._known: dict[str, tuple[str, State, bytes]] = _parse(durable.read(self._path) or b"")
+        self._changed = False
+        self._jobs: dict[str, int] = {}
 
     def get(self, job: layout.Job) -> Optional[bytes]:
         """The row, JSON, of a job's latest run, where all are over and nothing has changed."""
-        key = _key(job)
+        key = f"{job.project}/{job.label}"
         entry = self._known.get(key)
         if entry is None:
             return None
-        said, row = entry
-        run_id, _, state = said.partition(b" ")
-        if _state(job, run_id.decode("ascii")) == state:
+        run_id, state, row = entry
+        if self._state(job, run_id) == state:
             return row
-        self._stale.add(key)
+        del self._known[key]
+        self._changed = True
         return None
 
     def put(self, job: layout.Job, latest: Stored, row: bytes) -> None:
@@ -53,18 +58,20 @@ class Index:
         run = latest.run
         if os.path.lexists(run.marker):
             return
-        state = _state(job, run.run_id)
+        state = self._state(job, run.run_id)
         newest = max(os.stat(job.runs).st_mtime, os.stat(run.root).st_mtime)
-        if state and abs(time.time() - newest) > YOUNG_S and b"\n" not in row:
-            self._new[_key(job)] = (run.run_id.encode() + b" " + state, row)
+        if state and abs(time.time() - newest) > YOUNG_S:
+            self._known[f"{job.project}/{job.label}"] = (run.run_id, state, row)
+            self._changed = True
 
-    def save(self) -> None:
+    def close(self) -> None:
         """Keep what is new. Where it cannot be written, the next one reads again."""
-        if not self._new and not self._stale:
-            return
-        entries = {k: v for k, v in self._known.items() if k not in self._stale}
-        entries.update(self._new)
-        body = b"".join(b"%b\t%b\t%b\n" % (key, said, row) for key, (said, row) in entries.items())
+        for fd in self._jobs.values():
+            os.close(fd)
+        if self._changed:
+            self._write(marshal.dumps(self._known))
+
+    def _write(self, body: bytes) -> None:
         temp = f"{self._path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
         try:
             durable.make_dirs(os.path.dirname(self._path))
@@ -76,33 +83,31 @@ class Index:
             except OSError:
                 return
 
+    def _state(self, job: layout.Job, run_id: str) -> Optional[State]:
+        """Dates and sizes that an entry rests on; None where the run is not as one that is over."""
+        stat, runs, root = os.stat, f"{job.label}/runs", f"{job.label}/runs/{run_id}"
+        try:
+            at = self._jobs.get(job.project)
+            if at is None:  # so that no look-up needs to begin at the top: half of what it takes
+                at = self._jobs[job.project] = os.open(job.of_project.jobs, os.O_RDONLY | os.O_CLOEXEC)
+            run = stat(root, dir_fd=at).st_mtime_ns
+            final = stat(f"{root}/final.json", dir_fd=at).st_mtime_ns
+            of_job = stat(runs, dir_fd=at).st_mtime_ns
+        except OSError:
+            return None
+        try:
+            return of_job, run, final, stat(f"{root}/output.log", dir_fd=at).st_size
+        except OSError:
+            return of_job, run, final, -1
 
-def _key(job: layout.Job) -> bytes:
-    return f"{job.project}/{job.label}".encode()
 
-
-def _parse(data: bytes) -> dict[bytes, tuple[bytes, bytes]]:
-    """Job -> what it rests on, and its row; nothing of what is torn."""
+def _parse(data: bytes) -> dict[str, tuple[str, State, bytes]]:
+    """Nothing of what is torn."""
     head, _, body = data.partition(b"\n")
     if head != _HEAD + b"%08x" % zlib.crc32(body):
         return {}
-    found = {}
-    for line in body.splitlines():
-        key, said, row = line.split(b"\t", 2)
-        found[key] = (said, row)
+    try:
+        found: dict[str, tuple[str, State, bytes]] = marshal.loads(body)  # noqa: S302 - it is our own
+    except (EOFError, TypeError, ValueError):  # of a newer interpreter
+        return {}
     return found
-
-
-def _state(job: layout.Job, run_id: str) -> bytes:
-    """Dates and sizes that an entry rests on; b"" where the run is not as one that is over."""
-    runs = f"{job.home}/projects/{job.project}/jobs/{job.label}/runs"
-    root = f"{runs}/{run_id}"
-    try:
-        parts = [os.stat(path).st_mtime_ns for path in (runs, root, f"{root}/final.json")]
-    except OSError:
-        return b""
-    try:
-        size = os.stat(f"{root}/output.log").st_size
-    except OSError:
-        size = -1
-    return b"%d %d %d %d" % (*parts, size)

@@ -97,9 +97,10 @@ def show(
     """The listing to stdout, hosts that did not answer to stderr (when none did, that is raised).
     `more`: another one was shown before, so no table says that there is nothing."""
     from dobby.cli.streams import print_json, print_table
-    from dobby.views import json
 
     if as_json:
+        from dobby.views import json
+
         print_json(json.of_listing(listing.runs, listing.hosts))
     else:
         if listing.runs or not more:
@@ -140,12 +141,14 @@ def _who_is_claimed(listing: Listing) -> list[str]:
 
 
 def _table(listing: Listing, history: bool, used: bool) -> Table:
-    from datetime import UTC, datetime
-
     from dobby.cli.streams import is_terminal
     from dobby.views import table
 
-    now = datetime.now(UTC) if is_terminal(sys.stdout) else None
+    now = None
+    if is_terminal(sys.stdout):
+        from datetime import UTC, datetime
+
+        now = datetime.now(UTC)
     if history:
         return table.of_history(listing.runs, now=now)
     return table.of_runs(listing.runs, now=now, used=used)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ALWAYS = {"list": ("runs", "unreadable"), "show": ("run", "request")}
+_ALWAYS = {"list": ("fields", "runs", "unreadable"), "show": ("run", "request")}
 _TEXTS = ("project", "label", "run_id", "status", "created_at")
 _NUMBERS = ("duration_s", "exit_code", "queue_position")
 _OBJECTS = ("cause", "usage")
@@ -19,41 +19,57 @@ _MOST = 1e18  # no time, size or place is more; NaN and Infinity, which JSON rea
 
 
 def of_answer(host: str, verb: str, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows in a verb's result. Raises DobbyError where it lacks what that verb answers, or a row is
-    none that can be shown."""
+    """The rows in a verb's result, and what they are made of there put by them. Raises DobbyError where it
+    lacks what that verb answers, or a row is none that can be shown."""
     for key in _ALWAYS.get(verb, ()):
         if key not in result:
             raise _garbled(host, f"an answer without {key}")
-    rows, sentences = result.get("runs", []), result.get("unreadable", [])
-    if not isinstance(rows, list) or not isinstance(sentences, list):
-        raise _garbled(host, "something else than a list of runs")
-    rows = [*rows, *([result["run"]] if "run" in result else [])]
-    for row in rows:
-        wrong = "that is no object" if not isinstance(row, dict) else _wrong(row)
-        if wrong:
-            raise _garbled(host, f"a run {wrong}")
+    rows = [result["run"]] if "run" in result else []
+    if verb == "list":
+        rows = result["runs"] = _named(host, result["fields"], result["runs"])
+        if not isinstance(result["unreadable"], list):
+            raise _garbled(host, "something else than a list of runs")
+    if wrong := _wrong(rows):
+        raise _garbled(host, f"a run {wrong}")
     return rows
+
+
+def _named(host: str, fields: Any, rows: Any) -> list[dict[str, Any]]:
+    """Each row with the names of its fields. Raises DobbyError."""
+    if not isinstance(fields, list) or not isinstance(rows, list):
+        raise _garbled(host, "something else than a list of runs")
+    if any(not isinstance(field, str) for field in fields):
+        raise _garbled(host, "a field without a name")
+    if any(not isinstance(row, list) or len(row) != len(fields) for row in rows):
+        raise _garbled(host, "a run that is no list of its fields")
+    return [dict(zip(fields, row, strict=True)) for row in rows]
 
 
 def _garbled(host: str, what: str) -> DobbyError:
     return DobbyError(f"host {host} sent {what}", protocol.GARBLED)
 
 
-def _wrong(row: dict[str, Any]) -> str:
-    """What cannot be shown of it, "" where all can."""
+def _wrong(rows: list[Any]) -> str:
+    """What cannot be shown of one of them, "" where all can. Field by field: a host may have thousands."""
+    if any(not isinstance(row, dict) for row in rows):
+        return "that is no object"
     for key in _TEXTS:
-        if not isinstance(row.get(key), str):
+        if any(not isinstance(row.get(key), str) for row in rows):
             return f"whose {key} is no text"
-    for key in _OBJECTS:
-        if not isinstance(row.get(key) or {}, dict):
+    causes, usages = ([one for row in rows if (one := row.get(key))] for key in _OBJECTS)
+    for key, objects in zip(_OBJECTS, (causes, usages), strict=True):
+        if any(not isinstance(one, dict) for one in objects):
             return f"whose {key} is no object"
-    cause, usage = row.get("cause") or {}, row.get("usage") or {}
-    numbers = {**{key: row.get(key) for key in _NUMBERS}, "timeout_s": cause.get("timeout_s"), **usage}
-    for key, value in numbers.items():
-        if value is not None and not _is_number(value):
+    numbers = {key: [row.get(key) for row in rows] for key in _NUMBERS}
+    numbers["timeout_s"] = [cause.get("timeout_s") for cause in causes]
+    for usage in usages:
+        for key, value in usage.items():
+            numbers.setdefault(key, []).append(value)
+    for key, values in numbers.items():
+        if any(value is not None and not _is_number(value) for value in values):
             return f"whose {shown(key)} is no number"
-    notices = row.get("notices") or []
-    if not isinstance(notices, list) or not all(isinstance(one, dict) for one in notices):
+    told = [notices for row in rows if (notices := row.get("notices"))]
+    if any(not isinstance(one, list) or any(not isinstance(n, dict) for n in one) for one in told):
         return "whose notices are no list of objects"
     return ""
 

@@ -51,41 +51,75 @@ def make_view(
     )
 
 
-def to_row(view: RunView, host: str) -> dict[str, Any]:
+class Row(Record):
     """The fields that CLI users and scripts rely on, in their order."""
+
+    host: str
+    project: str
+    label: str
+    run_id: str
+    status: str
+    exit_code: Optional[int]
+    cause: Optional[dict[str, Any]]
+    command: str
+    dir: str
+    revision: str
+    commit: str
+    subject: str
+    user: str
+    login: str
+    client: str
+    restart_of: str
+    created_at: str
+    started_at: Optional[str]
+    finished_at: Optional[str]
+    duration_s: Optional[float]
+    usage: dict[str, Optional[float]]
+    log_bytes: int
+    log_offset: Optional[int]
+    seq: int
+    phase: str
+    behind: str
+    queue_position: Optional[int]
+    max_running: Optional[int]
+    note: str
+    notices: list[dict[str, Any]]
+
+
+def to_row(view: RunView, host: str) -> dict[str, Any]:
     request, status = view.request, view.status
     final = status if isinstance(status, st.Final) else None
     used = (final.usage if final else None) or {}
     started_at = final.started_at if final else getattr(status, "started_at", None)
-    return {
-        "host": host,
-        "project": request.project,
-        "label": request.label,
-        "run_id": request.run_id,
-        "status": status.name,
-        "exit_code": st.exit_code_of(final) if final else None,
-        "cause": st.cause_of(final) if final else None,
-        "command": request.command,
-        "dir": request.dir,
-        "revision": request.revision,
-        "commit": request.commit,
-        "subject": request.subject,
-        "user": request.user,
-        "login": request.login,
-        "client": request.client,
-        "restart_of": request.restart_of,
-        "created_at": view.created_at,
-        "started_at": started_at,
-        "finished_at": final.finished_at if final else None,
-        "duration_s": final.duration_s if final else None,
-        "usage": {name: used.get(name) for name in st.USAGE},
-        "log_bytes": view.log_bytes,
-        "log_offset": final.log_offset if final else getattr(status, "log_offset", None),
-        "seq": view.seq,
-        "phase": getattr(status, "phase", ""),
-        "behind": getattr(status, "behind", ""),
-        "queue_position": None,
-        "max_running": getattr(status, "max_running", None),
-        "note": view.note,
-        "notices": [],
-    }
+    return Row(
+        host=host,
+        project=request.project,
+        label=request.label,
+        run_id=request.run_id,
+        status=status.name,
+        exit_code=st.exit_code_of(final) if final else None,
+        cause=st.cause_of(final) if final else None,
+        command=request.command,
+        dir=request.dir,
+        revision=request.revision,
+        commit=request.commit,
+        subject=request.subject,
+        user=request.user,
+        login=request.login,
+        client=request.client,
+        restart_of=request.restart_of,
+        created_at=view.created_at,
+        started_at=started_at,
+        finished_at=final.finished_at if final else None,
+        duration_s=final.duration_s if final else None,
+        usage={name: used.get(name) for name in st.USAGE},
+        log_bytes=view.log_bytes,
+        log_offset=final.log_offset if final else getattr(status, "log_offset", None),
+        seq=view.seq,
+        phase=getattr(status, "phase", ""),
+        behind=getattr(status, "behind", ""),
+        queue_position=None,
+        max_running=getattr(status, "max_running", None),
+        note=view.note,
+        notices=[],
+    ).to_dict()
