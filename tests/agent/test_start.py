@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests import pythons
 from tests.core.examples import REQUEST
+from tests.wait import until
 
-from dobby.agent import start, store
+from dobby.agent import locks, processes, spawn, start, store, wrapper
 from dobby.agent.charge import Charge
 from dobby.core import layout
 from dobby.core.errors import DobbyError
@@ -55,8 +56,9 @@ if sys.argv[4] == "the supervisor":
 elif sys.argv[4] == "the wrapper":
     print(supervisor._run(charge, Wake(), command, label_fd, log_fd).cause.message)
 else:
-    told_r, told_w = os.pipe()
-    wrapper._carry(run, command, label_fd, log_fd, told_w)
+    (told_r, told_w), (go_r, go_w) = os.pipe(), os.pipe()
+    wrapper.let_go(go_w)
+    wrapper._carry(run, command, label_fd, log_fd, go_r, told_w)
     assert os.read(told_r, 2) == wrapper.ENDED
     print(store.read_exit(run).cause.message)
 """
@@ -104,6 +106,30 @@ def charge(tmp_path: Path) -> Iterator[Charge]:
         run=run, request=REQUEST, settings=settings, values={}, run_fd=run_fd, label_fd=None, umask=0o077
     )
     os.close(run_fd)
+
+
+def test_a_command_that_was_not_let_go_does_not_run(charge: Charge, tmp_path: Path) -> None:
+    """Its supervisor died before it was recorded that it starts; its process is there by then."""
+    label_fd = locks.take(charge.run.job.lock, wait=True)
+    assert label_fd is not None
+    log_fd = os.open(charge.run.log, os.O_RDWR | os.O_CREAT)
+    command = wrapper.Command(argv=("/bin/sh", "-c", "echo ran >ran"), cwd=str(tmp_path), env={})
+    pid, go, told = wrapper.start(charge.run, command, label_fd=label_fd, log_fd=log_fd, close=())
+    until(lambda: _children(pid), evidence=lambda: pid)
+    os.close(go)
+    os.close(label_fd)
+    assert spawn.wait(pid) == 0
+    assert os.read(told, 1) == b""
+    until(lambda: not locks.is_held(charge.run.job.lock), evidence=lambda: pid)
+    assert os.listdir(tmp_path) == ["projects"]
+    assert not os.path.exists(charge.run.exit)
+    assert os.fstat(log_fd).st_size == 0
+    for fd in (told, log_fd):
+        os.close(fd)
+
+
+def _children(pid: int) -> list[processes.Process]:
+    return [process for process in processes.table() if process.parent == pid]
 
 
 def test_who_does_not_get_ready_is_ended(charge: Charge) -> None:

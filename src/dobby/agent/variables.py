@@ -83,10 +83,10 @@ def find(program: str, env: Mapping[str, str]) -> str:
     looked for where they say."""
     if "/" in program:
         path = program.replace("~", env.get("HOME", "/nonexistent"), 1)
-        return path if os.path.isfile(path) and os.access(path, os.X_OK) else ""
+        return path if os.access(path, os.X_OK) and os.path.isfile(path) else ""
     for entry in env.get("PATH", PLAIN_PATH).split(":"):
         path = f"{entry}/{program}"
-        if entry.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
+        if entry.startswith("/") and os.access(path, os.X_OK) and os.path.isfile(path):
             return path
     return ""
 

@@ -18,11 +18,13 @@ from dobby.core.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Optional
 
 ENDED = b"e"  # exit.json is written, nothing of the run is left, the label is free of us
 LEFT_BEHIND = b"l"  # exit.json is written, but children live on
 LINGER_S = 0.1  # what ends by itself within this time was not left behind: `> >(tee log)`
 ENGINE_LINGERS_S = 5.0  # the same for an engine, whose own processes clear away a container
+_GO = b"g"
 _STEP_S = 0.005
 
 
@@ -44,7 +46,7 @@ class Command(Record):
 def start(
     run: layout.Run, command: Command, *, label_fd: int, log_fd: int, close: tuple[int, ...]
 ) -> tuple[int, int, int]:
-    """Fork the wrapper: its pid, a descriptor to write one byte to ("go"), and one that gives
+    """Fork the wrapper: its pid, a descriptor for `let_go`, and one that gives
     ENDED or LEFT_BEHIND. Without the go it ends and starts nothing. `close` are descriptors
     that it must not inherit: the run's lock above all. Raises OSError where fork fails."""
     go_r, go_w = os.pipe()
@@ -63,8 +65,7 @@ def start(
         for fd in (go_w, told_r, *close):
             os.close(fd)
         _become_wrapper()
-        if os.read(go_r, 1):
-            _carry(run, command, label_fd, log_fd, told_w)
+        _carry(run, command, label_fd, log_fd, go_r, told_w)
     except BaseException:
         trouble.tell()
     finally:
@@ -73,7 +74,7 @@ def start(
 
 def let_go(go: int) -> None:
     """Tell the wrapper to start the command. One that was killed is noticed by its silence."""
-    _tell(go, b"g")
+    _tell(go, _GO * 2)  # it and the process that becomes the command wait for a byte each
     os.close(go)
 
 
@@ -87,9 +88,9 @@ def _become_wrapper() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w: int) -> None:
-    began = time.monotonic()
-    cause: Record
+def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, go_r: int, told_w: int) -> None:
+    """The command's process is made while it is being recorded that the command starts."""
+    cause: Optional[Record] = None
     try:
         pid = spawn.spawn(
             command.argv,
@@ -99,13 +100,17 @@ def _carry(run: layout.Run, command: Command, label_fd: int, log_fd: int, told_w
             stderr=log_fd,
             keep=(label_fd,),
             group=True,
-            before_exec=lambda: _settle_in(command),
+            before_exec=lambda: _settle_in(command, go_r),
         )
-        cause = _proved(_await(pid), command.fences)
-        if command.is_engine and isinstance(cause, st.Exit):
-            cause = _within(cause.code)
     except OSError as error:
         cause = st.Internal(message=f"the command could not be started: {error.strerror}")
+    if not os.read(go_r, 1):
+        return
+    began = time.monotonic()
+    if cause is None:
+        cause = _proved(_await(pid), command.fences)
+    if command.is_engine and isinstance(cause, st.Exit):
+        cause = _within(cause.code)
     content = {
         "at": clock.now(),
         "cause": st.dump_cause(cause),
@@ -142,9 +147,9 @@ def _within(code: int) -> Record:
     return st.Signal(number=cause.number, name=cause.name, hint=hint)
 
 
-def _settle_in(command: Command) -> None:
-    """In the command's process, before it becomes the command. Raises OSError where its limits
-    would not hold."""
+def _settle_in(command: Command, go_r: int) -> None:
+    """In the command's process, before it becomes the command, as it does with the go. Raises OSError
+    where its limits would not hold."""
     for path in command.fences:
         try:
             cgroups.enter(path)
@@ -154,6 +159,8 @@ def _settle_in(command: Command) -> None:
             os.write(2, f"[dobby] not in its cgroup: {error}\n".encode())
     limits.stand_back(command.nice)
     os.umask(command.umask)
+    if not os.read(go_r, 1):
+        os._exit(spawn.NOT_STARTED)
 
 
 def _proved(cause: Record, fences: tuple[str, ...]) -> Record:
