@@ -19,25 +19,24 @@ if TYPE_CHECKING:
 ROOMS = ("core", "agent")
 MADE_AT = 946684800  # 2000-01-01: what the loader gives to every file
 # An installed file that is not as the loader left it (by its time) has been altered: then the
-# caller sends the agent again, as where there is none. A supervisor is its own caller.
+# caller sends the agent again, as where there is none. A supervisor is its own caller. Where one file has
+# the code of all modules, no other is read but what leads to it.
 _MAIN = """\
 import gc, os, sys
 gc.disable()  # until all is imported: nothing of that is garbage
 here = os.path.dirname(os.path.abspath(__file__))
 home, marker = sys.argv[1:3]
 stream, first = open(0, "rb", closefd=False), None
+modules = f"modules.{sys.implementation.cache_tag}"
+leading = ("main.py", "enter.py", "dobby/__init__.py", "dobby/agent/__init__.py", "dobby/agent/bundle.py")
+read = (*leading, modules) if os.path.exists(f"{here}/{modules}") else (".",)
 
-def altered(folder):
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(".py") or entry.name.startswith("modules."):
-                if entry.stat().st_mtime != MADE_AT:
-                    return True
-            elif entry.name != "__pycache__" and entry.is_dir() and altered(entry.path):
-                return True
-    return False
+def altered(path):
+    if os.path.isdir(path):
+        return any(altered(f"{path}/{name}") for name in os.listdir(path) if name != "__pycache__")
+    return path.endswith((".py", modules)) and os.stat(path).st_mtime != MADE_AT
 
-if marker != "supervise" and altered(here):
+if marker != "supervise" and any(altered(f"{here}/{name}") for name in read):
     os.write(1, b"%b need 0\\n" % marker.encode())
     f, take = stream, lambda: stream.read(int(stream.readline()))
     take()  # what was said ahead
@@ -53,7 +52,10 @@ else:
 """
 _ENTER = """\
 import os, sys
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, here)
+from dobby.agent import bundle
+bundle.use(here)
 from dobby.agent.verbs.shell import enter
 enter(os.fsdecode(bytes.fromhex(sys.argv[1])))
 """

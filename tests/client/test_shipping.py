@@ -83,7 +83,7 @@ def test_what_does_not_arrive_whole_is_refused(
     "damage",
     [
         *("altered", "empty", "no main", "no module", "not python", "interpreter gone", "altered unseen"),
-        *("bundle cut", "bundle wrong", "bundle short", "bundle headless"),
+        *("reader altered", "bundle cut", "bundle wrong", "bundle short", "bundle headless"),
     ],
 )
 def test_a_damaged_agent_is_sent_again(
@@ -99,10 +99,10 @@ def test_a_damaged_agent_is_sent_again(
 
     monkeypatch.setattr(shipping.Agent, "archive", counted)
     (agent,) = agents(bare)
-    names = {"altered": "core/names.py", "empty": "agent/main.py", "no module": "agent/wire.py"}
+    names = {"altered": "core/names.py", "no module": "agent/wire.py", "reader altered": "agent/bundle.py"}
     path = f"{agent}/dobby/{names.get(damage, 'agent/main.py')}"
     before = _contents(agent)
-    if damage in ("no module", "altered unseen"):  # else that would not be noticed, and do no harm
+    if damage in ("altered", "empty", "no module", "not python", "altered unseen"):  # else it does no harm
         os.unlink(_bundle(agent))
     if damage.startswith("bundle"):
         _damage(_bundle(agent), damage)
@@ -113,8 +113,8 @@ def test_a_damaged_agent_is_sent_again(
     elif damage == "no module":
         os.unlink(path)
     else:
-        text = {"altered": "# harmless\n", "empty": "", "not python": "(((\n"}.get(
-            damage, "raise OSError\n"
+        text = {"empty": "", "not python": "(((\n", "altered unseen": "raise OSError\n"}.get(
+            damage, "# harmless\n"
         )
         made = os.stat(path).st_mtime
         Path(path).write_text(text)

@@ -123,7 +123,6 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     temp = f"{run.job.runs}/{_NEW}{run.run_id}"
     _remove_half_made(temp)
     os.mkdir(temp, 0o700)
-    durable.write_new(f"{temp}/request.json", durable.dump_json(content))
     os.close(
         os.open(f"{temp}/events.jsonl", os.O_CREAT | os.O_CLOEXEC, 0o600)
     )  # its name is safe with the run's
@@ -132,6 +131,8 @@ def _create(run: layout.Run, content: dict[str, Any]) -> int:
     lock = locks.take(f"{temp}/lock", wait=True)
     assert lock is not None  # noqa: S101 - it waited
     os.mkdir(f"{temp}/outputs", 0o700)
+    # Last: its fsync finds all the rest written, and leaves little to that of the directory.
+    durable.write_new(f"{temp}/request.json", durable.dump_json(content))
     durable.sync_dir(temp)
     os.rename(temp, run.root)
     durable.sync_dir(run.job.runs)
