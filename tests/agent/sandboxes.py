@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.wait import until
 
-from dobby.agent import objects, sandbox
+from dobby.agent import objects, sandbox, spare
 from dobby.agent.steps import Steps
 from dobby.core import layout
 from dobby.core.request import Module, Request
@@ -172,6 +172,15 @@ class Lab:
             send(self.laptop, self.cache, [request.commit, *tags], self.object_format)
         objects.pin(self.cache, "job", request.commit)
         return self.prepare(request, seen)
+
+    def make_spare(self) -> Path:
+        """Where the project's spare now lies, of the laptop's HEAD, which the cache has."""
+        made, nowhere = spare.at(self.job.of_project), os.open(os.devnull, os.O_RDWR)
+        steps = Steps(dict(os.environ), nowhere, lambda *_: None)
+        request = self.request()
+        sandbox.make_spare(self.job.run(request.run_id), request, steps, made)
+        os.close(nowhere)
+        return self.base / made
 
     def prepare(self, request: Request, seen: bytes = b"") -> str:
         run = self.job.run(request.run_id)

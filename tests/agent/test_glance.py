@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.agent.sandboxes import Lab, commit, git, make_repo, put, wait_until_nobody_uses
 from tests.counted import Counted
+from tests.wait import until
 
-from dobby.agent import durable, glance, locks, lodged
+from dobby.agent import durable, gitdir, glance, locks, lodged
 from dobby.core import protocol
 
 if TYPE_CHECKING:
@@ -184,40 +186,75 @@ def test_nothing_is_said_of_what_is_not_there(lab: Lab, other: dict[str, str]) -
     assert glance.begin(lab.job.home, b"") is None
 
 
-def test_a_new_label_is_told_of_the_spare(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    head, spare = git(lab.laptop, "rev-parse", "HEAD"), lab.job.of_project.spare(0o077)
-    os.rename(lab.sandbox, spare)
+@pytest.fixture
+def spare(lab: Lab) -> Path:
+    """One that waits, for a job that has no sandbox."""
+    shutil.rmtree(lab.sandbox)
     os.unlink(lab.job.holder)
     lab.forget()
-    counted, umask = Counted(tmp_path, monkeypatch), os.umask(0o077)
-    try:
-        seen = look(lab)
-        assert sum("status" in call for call in counted.since()) == 1
-        assert lab.run(head, seen=seen) == "new"
-    finally:
-        os.umask(umask)
-    assert not os.path.exists(spare)
+    return lab.make_spare()
+
+
+def test_a_new_label_is_told_of_the_spare(
+    lab: Lab, spare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, counted = git(lab.laptop, "rev-parse", "HEAD"), Counted(tmp_path, monkeypatch)
+    seen = look(lab)
+    asked = counted.since()
+    assert sum("status" in call for call in asked) == 1
+    assert not any(" -o " in call for call in asked)  # which takes longer than all else together
+    assert lab.run(head, seen=seen) == "new"
+    assert not spare.exists()
     assert counted.since() == []
     lab.assert_exact()
 
 
-def test_the_spare_that_another_label_took_tells_nothing(lab: Lab) -> None:
-    """Nor is its job disturbed: nothing of git's is locked in it by who only looks."""
-    spare = lab.job.of_project.spare(os.umask(0o022) or os.umask(0o022))
-    os.rename(lab.sandbox, spare)
-    os.unlink(lab.job.holder)
-    inode = os.stat(f"{spare}/.git/index").st_ino
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda spare: put(spare, {"dir/new.txt": "not theirs\n"}),
+        lambda spare: put(spare, {"new/file.txt": "not theirs\n"}),
+        lambda spare: shutil.rmtree(spare / "dir"),
+    ],
+)
+def test_what_somebody_has_done_in_the_spare_is_found(
+    lab: Lab, spare: Path, happens: Callable[[Path], object]
+) -> None:
+    tick, finished_ns = lab.base / "tick", gitdir.finished_ns(os.fsencode(spare / ".git"))
+
+    def has_gone_on() -> bool:
+        """The filesystem's clock, which is a coarse one."""
+        tick.write_bytes(b"")
+        return tick.stat().st_mtime_ns > finished_ns
+
+    until(has_gone_on)
+    assert look(lab) != b""
+    happens(spare)
+    assert look(lab) == b""
+    assert lab.run() == "new"
+    lab.assert_exact()
+
+
+def test_what_somebody_has_changed_in_the_spare_is_seen(lab: Lab, spare: Path) -> None:
     put(spare, {"a.txt": "changed\n"})
     seen = look(lab)
     assert b"a.txt" in seen
-    assert os.stat(f"{spare}/.git/index").st_ino == inode
-    os.rename(spare, f"{lab.base}/other")
+    assert lab.run(seen=seen) == "new"
+    lab.assert_exact()
+
+
+def test_the_spare_that_another_label_took_tells_nothing(lab: Lab, spare: Path) -> None:
+    """Nor is its job disturbed: nothing of git's is locked in it by who only looks."""
+    inode = os.stat(spare / ".git/index").st_ino
+    put(spare, {"a.txt": "changed\n"})
+    seen = look(lab)
+    assert b"a.txt" in seen
+    assert os.stat(spare / ".git/index").st_ino == inode
+    os.rename(spare, lab.base / "other")
     git(lab.base, "clone", "-q", f"{lab.base}/other", str(lab.sandbox))
     assert glance.answers(seen, lab.job, "") is None
-    os.rename(lab.sandbox, f"{lab.base}/mine")
-    os.rename(f"{lab.base}/other", lab.sandbox)
+    os.rename(lab.sandbox, lab.base / "mine")
+    os.rename(lab.base / "other", lab.sandbox)
     assert glance.answers(seen, lab.job, "") is not None
 
 

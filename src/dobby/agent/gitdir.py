@@ -238,6 +238,11 @@ def read_note(git_dir: bytes) -> Note:
     return Note(commit=lines[0], branch=lines[1], packed=lines[2], tags=lines[3])
 
 
+def finished_ns(git_dir: bytes) -> int:
+    """When a checkout was finished, in its filesystem's time. Raises OSError."""
+    return os.lstat(git_dir + b"/" + NOTE).st_mtime_ns
+
+
 def write_note(git_dir: bytes, wanted: Wanted, tags_complete: bool) -> None:
     """Say that the checkout is finished. Without all of its tags, they are looked for again."""
     stamp = stamp_of(git_dir + b"/packed-refs")

@@ -48,6 +48,8 @@ class Glance:
 
     def __init__(self, top: str, holder: str, lock: Optional[int], log_fd: int, asked: Asked) -> None:
         self._top, self._holder, self._lock, self._log_fd = top, holder, lock, log_fd
+        self._listing = asked[-1][1]
+        self._untouched = True
         self._pids = [pid for pid, _ in asked]
         self._said = {out: bytearray() for _, out in asked}
         self._open = set(self._said)
@@ -89,12 +91,22 @@ class Glance:
                 if not part:
                     poll.unregister(fd)
                     self._open.discard(fd)
+                    if fd == self._listing and self._lock is None:
+                        self._untouched = self._is_untouched()  # meanwhile git looks at the files
         if self._pids:
             complained = os.fstat(self._log_fd).st_size
             at, state = time.monotonic(), _now(self._top, self._holder)
-            if not any(self._end()) and state and not complained:
+            if not any(self._end()) and state and not complained and self._untouched:
                 line = {"at": at, "state": state, "sizes": [*map(len, self._said.values())]}
                 self._seen = b"".join([durable.dump_json(line), *self._said.values()])
+
+    def _is_untouched(self) -> bool:
+        try:
+            finished_ns = gitdir.finished_ns(os.fsencode(f"{self._top}/.git"))
+        except OSError:
+            return False
+        listed = bytes(self._said[self._listing])
+        return worktree.is_untouched(os.fsencode(self._top), listed, finished_ns)
 
     def _end(self) -> list[int]:
         """Let go of all that is held; how the gits have ended."""
@@ -159,12 +171,12 @@ def _is_safe(job: layout.Job, at: str, origin: str, object_format: str) -> bool:
 
 
 def _ask(job: layout.Job, at: str, lock: Optional[int]) -> Glance:
-    """Where the label is not looked at (a spare), git may keep nothing of what it finds in its index."""
+    """Without a lock it is a spare."""
     log_fd = os.memfd_create("said")
     try:
         steps = Steps(hostgit.env_of(job.home), log_fd, lambda *_: None)
         tree = worktree.Worktree(os.fsencode(at), os.fsencode(f"{at}/.git"), steps)
-        asked = tree.begin_to_ask(writes=lock is not None)
+        asked = tree.begin_to_ask_unused() if lock is None else tree.begin_to_ask()
         return Glance(at, conclude.read_holder(job), lock, log_fd, asked)
     except BaseException:
         os.close(log_fd)
