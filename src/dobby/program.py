@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 _LOOK_AGAIN_S = 0.01
+_PIPE_BYTES = 1 << 18  # a log's frame; far below what all pipes of a user may hold (pipe(7))
 
 
 class Program:
@@ -28,6 +29,7 @@ class Program:
     ) -> None:
         its_stdin, to_it = os.pipe()
         from_it, its_stdout = os.pipe()
+        _widen(from_it)
         # Above the standard ones, so that none is overwritten on the way.
         theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (its_stdin, its_stdout, errors)]
         try:
@@ -99,6 +101,14 @@ class Program:
             return
         if pid:
             self._code = os.waitstatus_to_exitcode(status)
+
+
+def _widen(pipe: int) -> None:
+    """So that who writes much and who reads it wait less for each other."""
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except (AttributeError, OSError):  # not Linux, or the user has too many of them
+        return
 
 
 def _inherited() -> list[int]:

@@ -45,6 +45,18 @@ def test_it_has_pipes_and_an_exit_code() -> None:
         assert program.wait() == -9
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_it_says_has_room_where_the_system_gives_it(
+    monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    if refused:
+        monkeypatch.setattr("dobby.program._PIPE_BYTES", 1 << 40)
+    with started("head -c 200000 /dev/zero") as program:
+        if not refused and sys.platform == "linux":
+            assert program.ends(10)  # though nobody has read
+        assert len(program.stdout.read()) == 200000
+
+
 def test_its_end_is_awaited_as_long_as_said_and_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for without in (False, True):
         if without:  # as on systems that have no such thing
