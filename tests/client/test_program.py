@@ -50,7 +50,7 @@ def test_what_it_says_has_room_where_the_system_gives_it(
     monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     if refused:
-        monkeypatch.setattr("dobby.program._PIPE_BYTES", 1 << 40)
+        monkeypatch.setattr("dobby.program._PIPE_BYTES", (1 << 31) + 1)
     with started("head -c 200000 /dev/zero") as program:
         if not refused and sys.platform == "linux":
             assert program.ends(10)  # though nobody has read
