@@ -262,3 +262,17 @@ def test_stdout_may_be_closed() -> None:
     argv = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-I", "-c", HELP]
     done = subprocess.run(argv, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_program_ends_at_once_with_its_code_and_all_it_said() -> None:
+    script = (
+        "import atexit, sys; atexit.register(print, 'taken to pieces'); "
+        "from dobby.cli.main import program; print('text ', end=''); sys.argv[1:] = {words}; program()"
+    )
+    for words, code in (["--version"], 0), (["no-verb"], 2):
+        argv = [sys.executable, "-c", script.format(words=words)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert "text " in done.stdout
+        assert "pieces" not in done.stdout
+        assert bool(done.stderr) == bool(code)
