@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from dobby.agent.main import Call
 from dobby.agent.verbs import list as verb
 from dobby.agent.wire import Wire
 from dobby.core import layout
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 def listed(home: str, **args: Any) -> dict[str, Any]:
@@ -66,6 +70,18 @@ def test_what_is_over_is_read_once(home: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(rows, "of_job", lambda *_: pytest.fail("a job was read again"))
     assert listed(home) == first
     assert listed(home, labels=[["", "report"]])["runs"] == first["runs"][1:2]
+
+
+def test_where_all_is_known_nothing_that_reads_runs_is_imported(home: str) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from dobby.agent import main; "
+        "from dobby.agent.verbs import list as verb; "
+        "verb.run(main.Call(home=sys.argv[2], args={}, attached=b'', wire=None, umask=18)); "
+        "print('dobby.agent.rows' in sys.modules)"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", script, str(SOURCE), home]
+    said = [subprocess.run(argv, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]
 
 
 def _new_run(home: str) -> None:
