@@ -7,7 +7,7 @@ import os
 import select
 import time
 
-from dobby.snapshot import cache, objects, store
+from dobby.snapshot import cache, loose, objects, store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,17 +30,23 @@ class Ahead:
         key = store.key(f"{checkout.common_dir}\0{where}")
         self._path = f"{store.memos()}/sent-{key}"
         self._sent = cache.load(self._path)
+        self._base = snapshot.base
+        self._own = b""
         self._process: subprocess.Popen[bytes] | None = None
         self.upon = ""
         if self._sent and self._commit not in self._sent and not snapshot.parentless:
             self.upon = next(reversed(self._sent))
+            if snapshot.made and snapshot.base in (self.upon, self._sent[self.upon]):
+                own = store.directory(checkout.common_dir)
+                self._own = loose.pack(own, checkout.object_format, snapshot.made, MOST_BYTES)
+        if self.upon and not self._own:
             self._process = objects.pack(checkout.git_dir, snapshot.objects, [self._commit], [self.upon])
 
     def pack(self) -> bytes:
         """The pack; b"" where there is none, or it is large, or takes long."""
         process, self._process = self._process, None
         if process is None:
-            return b""
+            return self._own
         with process:
             data = _read(process)
             if data is None:
@@ -51,7 +57,7 @@ class Ahead:
         """The host has it."""
         if next(reversed(self._sent), "") != self._commit:
             self._sent.pop(self._commit, None)
-            self._sent[self._commit] = ""
+            self._sent[self._commit] = self._base
             cache.store(self._path, self._sent, _KEPT)
 
 

@@ -4,6 +4,7 @@ put in. Only what changed is read and written."""
 from __future__ import annotations
 
 from dobby.core.errors import DobbyError, UsageError
+from dobby.core.record import Record
 from dobby.snapshot import loose, pointers, store, worktree
 from dobby.snapshot.own_index import OwnIndex
 from dobby.snapshot.trees import Trees
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 _GITLINK = "160000"
 
 
+class Standing(Record):
+    """A working tree's `tree`, how many tracked files have `changed`, those of its `files` that are under
+    Git LFS and differ, and the ids of the objects that were `made` of it."""
+
+    tree: str
+    changed: int
+    files: tuple[File, ...]
+    made: tuple[str, ...]
+
+
 def tree_of(
     checkout: Checkout,
     read: Reader,
@@ -29,10 +40,9 @@ def tree_of(
     links: Mapping[bytes, str],
     lfs: bool,
     force: bool,
-) -> tuple[str, int, tuple[File, ...]]:
-    """The tree with submodules at `links`, how many tracked files differ from `base`, HEAD's tree (""
-    before the first commit), and those of its files that are under Git LFS and differ. Raises
-    UsageError unless `force` where git hides edits."""
+) -> Standing:
+    """What stands there upon `base`, HEAD's tree ("" before the first commit), with submodules at `links`.
+    Raises UsageError unless `force` where git hides edits."""
     with OwnIndex(checkout) as index:
         hidden = index.hidden_edits(state.flagged)
         if hidden and not force:
@@ -44,8 +54,8 @@ def tree_of(
         plain = [path for path in paths if path not in own]
         edits: dict[bytes, tuple[str, str] | None] = dict.fromkeys([*state.gone, *state.nested])
         edits.update(index.add(plain, state) if plain else {})
-    tree = _written(checkout, read, base, edits, links, files)
-    return tree, 0 if tree == base else len(changed), files
+    tree, made = _written(checkout, read, base, edits, links, files)
+    return Standing(tree=tree, changed=0 if tree == base else len(changed), files=files, made=made)
 
 
 def _hidden(paths: list[bytes]) -> UsageError:
@@ -65,9 +75,15 @@ def _written(
     edits: Edits,
     links: Mapping[bytes, str],
     files: tuple[File, ...],
-) -> str:
-    """`base` after `edits`, with these `links`, and the own texts of `files`."""
+) -> tuple[str, tuple[str, ...]]:
+    """`base` after `edits`, with these `links`, and the own texts of `files`; and all that is new in it."""
     own, form = store.writing(checkout).write, checkout.object_format
+    made = {edit[1]: None for edit in edits.values() if edit and edit[0] != _GITLINK}
+
+    def write(kind: str, data: bytes) -> str:
+        id = loose.write(own, form, kind, data)
+        made[id] = None
+        return id
 
     def tree(id: str) -> bytes:
         found = read.get(id)
@@ -75,7 +91,7 @@ def _written(
             raise DobbyError(f"{checkout.top}: the tree {id} is missing", "`git fsck` says what else is")
         return found.data
 
-    texts = {file.path: (file.mode, loose.write(own, form, "blob", file.text)) for file in files}
+    texts = {file.path: (file.mode, write("blob", file.text)) for file in files}
     commits = {path: (_GITLINK, commit) for path, commit in links.items()}
-    trees = Trees(tree, lambda data: loose.write(own, form, "tree", data), 32 if form == "sha256" else 20)
-    return trees.edited(base, {**edits, **texts, **commits})
+    trees = Trees(tree, lambda data: write("tree", data), 32 if form == "sha256" else 20)
+    return trees.edited(base, {**edits, **texts, **commits}), tuple(made)

@@ -34,6 +34,7 @@ class Snapshot(Record):
     are sentences for the user. A `parentless` one was cut from a history that is not whole here.
     `lfs` names the repositories that may have files under Git LFS ("" is the checkout's own, else a
     submodule);
+    `made` are the ids of all that is new in a working tree upon its `base`.
     `contents` are those that git-lfs does not keep: (SHA-256, absolute path of the file). `files` has
     the contents of those of its files that were asked for, by path."""
 
@@ -54,6 +55,7 @@ class Snapshot(Record):
     lfs: tuple[str, ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
     parents: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
     files: dict[str, bytes] = {}  # noqa: RUF012 (a record is frozen)
 
 
@@ -168,8 +170,10 @@ def _standing(
     )
     tree, changed = base.tree if base else "", 0
     under_lfs: tuple[File, ...] = ()
+    made: tuple[str, ...] = ()
     if not base or state.changed or state.untracked or state.flagged or state.nested or links:
-        tree, changed, under_lfs = standing.tree_of(checkout, read, state, tree, links, lfs, force)
+        stands = standing.tree_of(checkout, read, state, tree, links, lfs, force)
+        tree, changed, under_lfs, made = stands.tree, stands.changed, stands.files, stands.made
     contents = tuple((file.sha256, file.source) for file in under_lfs if file.source)
     snapshot = Snapshot(
         commit=base.id if base else "",
@@ -187,6 +191,7 @@ def _standing(
         notices=tuple(said),
         lfs=("",) if lfs else (),
         contents=(*contents, *theirs),
+        made=made,
     )
     if head is not None and base is not None and tree == base.tree:
         return snapshot, head, state.has_modules
@@ -205,6 +210,7 @@ def _committed(checkout: Checkout, snapshot: Snapshot, base: commits.Commit | No
         subject=subject,
         parentless=cut,
         objects=store.existing(checkout),
+        made=(*snapshot.made, id),
         notices=(*snapshot.notices, *((_SHALLOW.format(kind, id[:10]),) if base and cut else ())),
     )
     return done
