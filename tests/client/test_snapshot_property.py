@@ -134,6 +134,12 @@ def test_the_tree_is_gits_own(
     shutil.rmtree(base)
 
 
+def test_what_the_index_lets_go_and_is_meant_to_be_added_again_is_there(repo: Repo) -> None:
+    repo.git("rm", "-q", "--cached", "hello.py")
+    repo.git("add", "-N", "hello.py")
+    assert take(repo).tree == repo.git("rev-parse", "HEAD^{tree}").strip()
+
+
 def test_what_the_index_lets_go_and_is_ignored_stays_here(repo: Repo) -> None:
     """`git rm --cached` and a line in .gitignore: how a file with secrets is taken out again."""
     repo.commit("by mistake", {"secret": "s\n"})

@@ -152,7 +152,7 @@ def _parse_status(out: bytes) -> Status:
             fields = line.split(b" ", 8 if kind == b"1 " else 10)
             path = fields[-1]
             changed.append(path)
-            if kind == b"1 " and b"D" in fields[1]:
+            if kind == b"1 " and not fields[5].strip(b"0"):  # "DA" stands there, and is meant to be added
                 gone.append(path)
             mode, id, stage = (fields[4], fields[7], 0) if kind == b"1 " else (fields[4], fields[8], 2)
             if mode.strip(b"0"):  # else it is in HEAD alone, or only meant to be added
