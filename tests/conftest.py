@@ -202,10 +202,10 @@ def _await_rest(home: str) -> None:
     """A run that is over is tidied up after, a spare is made meanwhile, and a steward notes in the
     run's directory what became of its notices: all of them still write. A steward leaves when asked."""
     owner = os.stat(os.path.dirname(home)).st_uid
-    uid = None if owner == os.getuid() else owner
 
     def writers() -> list[str]:
-        at_it = leftovers.alive(SESSION, uid)
+        ours = owner == os.getuid()
+        at_it = leftovers.alive(SESSION) if ours else leftovers.of_user(owner)
         leftovers.end_lingering(at_it)
         names = ("dobby-run", "dobby-spare", *leftovers.LINGERING)
         return [str(process) for process in at_it if process.name in names]

@@ -41,6 +41,11 @@ def alive(mark: str, uid: int | None = None) -> list[Process]:
     return [p for pid in _pids() if (p := _look(pid, f"{MARK}={mark}".encode(), uid))]
 
 
+def of_user(uid: int) -> list[Process]:
+    """Processes of this user alone, whatever they inherited."""
+    return [p for pid in _pids() if (p := _look(pid, None, uid))]
+
+
 def reap(mark: str, uid: int | None = None, grace_s: float | None = None) -> list[str]:
     """End whatever is left, and name what had to be killed: it should have ended by itself,
     within `grace_s` (default GRACE_S)."""
@@ -104,7 +109,7 @@ def _parent(pid: int) -> int:
         return -1
 
 
-def _look(pid: int, wanted: bytes, uid: int | None) -> Process | None:
+def _look(pid: int, wanted: bytes | None, uid: int | None) -> Process | None:
     if pid == os.getpid():
         return None
     try:

@@ -128,8 +128,13 @@ def test_a_deaf_container_is_ended_whoever_lives(
 ) -> None:
     nap = f"sleep 9{os.getpid()}"
     run = started(client, host, f"trap '' INT TERM; env -i bash -c '{nap} & {nap}' & echo up; wait")
-    inside = [p for p in pids() if leftovers.cmdline(p) == nap.replace(" ", "\0").encode() + b"\0"]
-    assert len(inside) == 2
+    argv = nap.replace(" ", "\0").encode() + b"\0"
+
+    def both() -> list[int]:
+        found = [p for p in pids() if leftovers.cmdline(p) == argv]
+        return found if len(found) == 2 else []
+
+    inside = until(both)  # one is forked, and only then becomes `sleep`
     if left == "orphaned":
         kill(run.supervisor())
         kill(run.wrapper())
