@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,10 @@ from tests.client.drive import finished
 from tests.counted import Counted
 
 from dobby import Client
+from dobby.snapshot import loose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Host
     from tests.gitrepo import Repo
@@ -76,3 +78,33 @@ def test_git_packs_upon_a_commit_of_another_base(repo: Repo, host: Host, counted
         == b"second\nother\n"
     )
     assert has_packed(counted)
+
+
+def test_the_base_of_a_commit_that_came_without_it_is_not_there(
+    make_repo: Callable[..., Repo], host: Host, tmp_path: Path
+) -> None:
+    """A clone that was shallow when its working tree was sent, and is whole now."""
+    origin, clone = make_repo("project"), tmp_path / "clone"
+    origin.commit("another", {"other.py": "print('committed')\n"})
+    words = ("--depth=1", "--no-tags", f"file://{origin.path}", str(clone))
+    subprocess.run(["git", "clone", "-q", *words], check=True)
+    committed = (clone / "hello.py").read_bytes()
+    (clone / "hello.py").write_text("print('changed')\n")
+    finished(Client(cwd=str(clone)), host, "true", revision=".")
+    subprocess.run(["git", "-C", str(clone), "fetch", "-q", "--unshallow", "--no-tags"], check=True)
+    (clone / "hello.py").write_bytes(committed)
+    (clone / "other.py").write_text("print('changed')\n")
+    look = "git fsck --full --connectivity-only >/dev/null && git rev-list --count HEAD && python3 other.py"
+    status, log = finished(Client(cwd=str(clone)), host, look, revision=".")
+    assert (status["status"], log.split()[1:]) == ("succeeded", [b"changed"])
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_an_object_that_a_power_cut_has_left_damaged_is_packed_by_nobody(tmp_path: Path, cut: int) -> None:
+    store = str(tmp_path)
+    id = loose.write(store, "sha1", "blob", b"words of a file\n" * 4)
+    assert loose.pack(store, "sha1", [id], 1000).startswith(b"PACK")
+    file = Path(store, id[:2], id[2:])
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[:cut])
+    assert loose.pack(store, "sha1", [id], 1000) == b""

@@ -30,7 +30,7 @@ class Ahead:
         key = store.key(f"{checkout.common_dir}\0{where}")
         self._path = f"{store.memos()}/sent-{key}"
         self._sent = cache.load(self._path)
-        self._base = snapshot.base
+        self._base = "" if snapshot.parentless else snapshot.base  # which did not come along then
         self._own = b""
         self._process: subprocess.Popen[bytes] | None = None
         self.upon = ""

@@ -43,9 +43,11 @@ def pack(store: str, object_format: str, ids: Iterable[str], most_bytes: int) ->
                 packed = file.read(most_bytes + 1)
             reader = zlib.decompressobj()
             head, _, data = reader.decompress(packed, most_bytes * _MOST_BLOWN_UP).partition(b"\0")
+            if not reader.eof:  # large, or cut off: a power cut leaves an empty file
+                return b""
             parts.append(_entry(head.split(b" ")[0], data))
             size += len(parts[-1])
-            if not reader.eof or size > most_bytes:
+            if size > most_bytes:
                 return b""
     except (OSError, zlib.error):  # git will find what is wrong
         return b""
