@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +15,9 @@ from tests.counted import Counted
 from tests.wait import until
 
 from dobby.agent import durable, gitdir, glance, locks, lodged
+from dobby.agent.wire import Wire
 from dobby.core import protocol
+from dobby.core.errors import DobbyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +37,14 @@ def lab(tmp_path: Path) -> Lab:
     return lab
 
 
-def look(lab: Lab, **other: str) -> bytes:
+def begin(lab: Lab, **other: str) -> glance.Glance | None:
     fields = {"project": "project", "label": "job", "object_format": "sha1"}
     origin = "https://git.example.org/project.git"
-    begun = glance.begin(lab.job.home, protocol.dump_ahead(**{**fields, "origin": origin, **other}))
+    return glance.begin(lab.job.home, protocol.dump_ahead(**{**fields, "origin": origin, **other}))
+
+
+def look(lab: Lab, **other: str) -> bytes:
+    begun = begin(lab, **other)
     return b"" if begun is None else begun.read()
 
 
@@ -133,6 +142,40 @@ def test_a_git_that_waits_for_ever_is_ended_and_the_label_free(
     assert fd is not None
     locks.release(fd)
     wait_until_nobody_uses(lab.sandbox)
+
+
+def test_a_call_that_is_cut_in_its_midst_keeps_nobody_from_the_label(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that sleeps now, or has lost its network, is read for hours."""
+    monkeypatch.setattr(glance, "LONGEST_S", 0.5)
+    mine, theirs = os.pipe()
+    os.write(theirs, b"1000\n{")
+    begun = begin(lab)
+    was_free: list[bool] = []
+
+    def can_be_had() -> bool:
+        with open(lab.job.lock, "rb") as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            was_free.append(True)
+        return bool(was_free)
+
+    def want() -> None:
+        with contextlib.suppress(AssertionError):
+            until(can_be_had)
+        os.close(theirs)  # then the laptop gives up
+
+    assert begun is not None
+    with open(mine, "rb") as source:
+        wire = Wire(source, "marker")
+        begun.attend(wire)
+        other = threading.Thread(target=want)
+        other.start()
+        with pytest.raises(DobbyError, match="cut"):
+            wire.read_frame()
+        other.join()
+    assert was_free
+    assert begun.read() == b""
 
 
 def settings_changed(lab: Lab) -> None:

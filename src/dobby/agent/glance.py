@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dobby.agent.worktree import Answers, Asked
 
 FRESH_S = 10.0  # a laptop may send for minutes
+_AT_ONCE_S = 0.001  # 0 is never
 LONGEST_S = 30.0  # others may want the label; git waits for ever where a job left a FIFO as .gitattributes
 
 
@@ -57,9 +58,13 @@ class Glance:
         self._seen = b""
 
     def attend(self, wire: Wire) -> None:
-        """Be done with it as soon as git is, as long as the caller says nothing."""
+        """Be done with it as soon as git is, as long as the caller says nothing. What it says then may be
+        cut in its midst, and be read for ever: time ends the look also then."""
         if wire.is_silent():
             self._hear(wire.fd)
+        if self._pids:
+            signal.signal(signal.SIGALRM, lambda *_: self.drop())
+            signal.setitimer(signal.ITIMER_REAL, max(_AT_ONCE_S, self._until - time.monotonic()))
 
     def read(self) -> bytes:
         """All of it, for `answers`; b"" where there is nothing to rely upon. Nobody is kept from the label
@@ -69,6 +74,7 @@ class Glance:
 
     def drop(self) -> None:
         """It is of no use (any more)."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if self._pids:
             for pid in self._pids:
                 os.kill(pid, signal.SIGTERM)  # not waited for yet; git takes its own locks away
@@ -76,6 +82,7 @@ class Glance:
 
     def _hear(self, caller: Optional[int]) -> None:
         """Take in what git says, to its end, or until `caller` can be read."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         poll = select.poll()
         for fd in self._open if caller is None else (*self._open, caller):
             poll.register(fd, select.POLLIN)
