@@ -27,12 +27,16 @@ class Program:
     def __init__(
         self, argv: Sequence[str], errors: int, env: Mapping[str, str], apart: bool = False
     ) -> None:
-        its_stdin, to_it = os.pipe()
-        from_it, its_stdout = os.pipe()
-        _widen(from_it)
-        # Above the standard ones, so that none is overwritten on the way.
-        theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (its_stdin, its_stdout, errors)]
+        passing: list[int] = []  # closed below, however far we come
         try:
+            passing += os.pipe()
+            passing += os.pipe()
+            its_stdin, to_it, from_it, its_stdout = passing
+            _widen(from_it)
+            # Above the standard ones, so that none is overwritten on the way.
+            for fd in (its_stdin, its_stdout, errors):
+                passing.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+            theirs = passing[4:]
             self.pid = os.posix_spawnp(
                 argv[0],
                 list(argv),
@@ -44,12 +48,9 @@ class Program:
                 setsid=apart,
                 setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores them
             )
-        except BaseException:
-            os.close(to_it)
-            os.close(from_it)
-            raise
+            passing = [its_stdin, its_stdout, *theirs]
         finally:
-            for fd in (its_stdin, its_stdout, *theirs):
+            for fd in passing:
                 os.close(fd)
         self.stdin: IO[bytes] = open(to_it, "wb")  # noqa: SIM115 - as long as the session
         self.stdout: IO[bytes] = open(from_it, "rb")  # noqa: SIM115

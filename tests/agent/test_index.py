@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import planted
+from tests.descriptors import no_more_than
 
 from dobby.agent import outbox, rows
 from dobby.agent.main import Call
@@ -175,6 +176,15 @@ def test_who_is_still_to_be_told_of_is_read(home: str) -> None:
     outbox.record(latest(home), {"event_id": "1", "channel": "team", "to": "team", "state": "failed"})
     assert listed(home) == afresh(home)
     outbox.remove(latest(home))
+
+
+def test_a_host_may_have_more_projects_than_a_process_may_have_open(home: str) -> None:
+    for number in range(60):
+        planted.final_run(home, "etl", 1, project=f"project{number}")
+    first = listed(home)
+    with no_more_than(10):
+        assert listed(home) == first
+    assert (len(first["runs"]), first["unreadable"]) == (63, [])
 
 
 def test_a_home_that_cannot_be_written_is_listed(home: str) -> None:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.descriptors import no_more_than
 
 from dobby.program import Program
 
@@ -103,6 +104,15 @@ def test_a_program_that_is_not_there_leaves_nothing_open() -> None:
     with pytest.raises(FileNotFoundError):
         Program(["no-such-program-of-dobby"], 2, os.environ)
     assert os.listdir("/dev/fd") == before
+
+
+def test_where_too_much_is_open_already_no_more_is_left_open() -> None:
+    """A caller of Python that comes close to its limit comes no closer by trying again."""
+    before = os.listdir("/dev/fd")
+    for room in range(8):
+        with no_more_than(room), contextlib.suppress(OSError), started("true"):
+            continue
+        assert os.listdir("/dev/fd") == before
 
 
 def test_a_caller_may_have_closed_its_own_descriptors() -> None:

@@ -37,7 +37,7 @@ class Index:
         # "project/label" -> the latest run's id, what its entry rests on, and its row
         self._known: dict[str, tuple[str, State, bytes]] = _parse(durable.read(self._path) or b"")
         self._changed = False
-        self._jobs: dict[str, int] = {}
+        self._jobs = ("", -1)  # the project that was looked at last, and its directory of jobs
 
     def get(self, job: layout.Job) -> Optional[bytes]:
         """The row, JSON, of a job's latest run, where all are over and nothing has changed."""
@@ -66,8 +66,7 @@ class Index:
 
     def close(self) -> None:
         """Keep what is new. Where it cannot be written, the next one reads again."""
-        for fd in self._jobs.values():
-            os.close(fd)
+        self._leave()
         if self._changed:
             self._write(marshal.dumps(self._known))
 
@@ -87,9 +86,9 @@ class Index:
         """Dates and sizes that an entry rests on; None where the run is not as one that is over."""
         stat, runs, root = os.stat, f"{job.label}/runs", f"{job.label}/runs/{run_id}"
         try:
-            at = self._jobs.get(job.project)
-            if at is None:  # so that no look-up needs to begin at the top: half of what it takes
-                at = self._jobs[job.project] = os.open(job.of_project.jobs, os.O_RDONLY | os.O_CLOEXEC)
+            if self._jobs[0] != job.project:
+                self._enter(job.of_project)
+            at = self._jobs[1]
             run = stat(root, dir_fd=at).st_mtime_ns
             final = stat(f"{root}/final.json", dir_fd=at).st_mtime_ns
             of_job = stat(runs, dir_fd=at).st_mtime_ns
@@ -99,6 +98,17 @@ class Index:
             return of_job, run, final, stat(f"{root}/output.log", dir_fd=at).st_size
         except OSError:
             return of_job, run, final, -1
+
+    def _enter(self, project: layout.Project) -> None:
+        """So that no look-up needs to begin at the top, half of what it takes. Jobs come project by
+        project, and a host may have more of them than a process may have open. Raises OSError."""
+        self._leave()
+        self._jobs = (project.project, os.open(project.jobs, os.O_RDONLY | os.O_CLOEXEC))
+
+    def _leave(self) -> None:
+        if self._jobs[1] >= 0:
+            os.close(self._jobs[1])
+        self._jobs = ("", -1)
 
 
 def _parse(data: bytes) -> dict[str, tuple[str, State, bytes]]:
