@@ -119,12 +119,13 @@ def _two(pids: list[str]) -> list[str]:
     return pids if len(pids) == 2 else []
 
 
-def test_a_killed_agent_is_no_result(client: Client, ssh_host: Host, said: list[str]) -> None:
+@pytest.mark.parametrize("which", ["serving", "waiting"])
+def test_a_killed_agent_is_no_result(client: Client, ssh_host: Host, said: list[str], which: str) -> None:
     gate = f"{ssh_host.home}/gate"
     run = launch(client, ssh_host, f"until [ -e {gate} ]; do sleep 0.02; done; exit 4")
     following = Following(client, run)
-    _, serving = sorted(until(lambda: _two(at_work(ssh_host))), key=int)  # the other one waits for it
-    ssh_host.run(["kill", "-9", serving])
+    waiting, serving = sorted(until(lambda: _two(at_work(ssh_host))), key=int)  # one waits for the other
+    ssh_host.run(["kill", "-9", serving if which == "serving" else waiting])
     until(lambda: any("connecting again" in sentence for sentence in said))
     ssh_host.run(["touch", gate])
     following.join(20)

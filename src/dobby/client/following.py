@@ -69,13 +69,14 @@ def follow(
             if reader.offset is not None:
                 args.update(offset=reader.offset, tail=None)
             row: dict[str, Any] = hosts.call(host, "follow", args, reader.on_reply)["run"]
-            return row
+            if row.get("finished_at") or not args.get("follow"):
+                return row  # else the agent takes us for gone: one that waited with it was killed
         except Unreachable as error:
             refused = error.details.get("refused")
             if refused or not (lost or reader.which or error.details.get("reached")):
                 raise
-            if not lost:
-                say(f"the connection to {host} was lost; the run goes on, connecting again")
-            lost = True
-            time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+        if not lost:
+            say(f"the connection to {host} was lost; the run goes on, connecting again")
+        lost = True
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_S)
