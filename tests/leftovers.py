@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARK = "LC_TEST_SESSION_OF_DOBBY"
-GRACE_S = 5.0
+GRACE_S = 10.0  # an agent that a client keeps for its next call waits for 5 (protocol.WAITING_S)
 # These leave by themselves, but later than a test session wants to wait for.
 LINGERING = ("dobby-steward",)
 
