@@ -12,10 +12,11 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import IO
 
 _LOOK_AGAIN_S = 0.01
+_OF_A_SHELL = 256  # descriptors that it might have opened for us
 _PIPE_BYTES = 1 << 18  # a log's frame; far below what all pipes of a user may hold (pipe(7))
 
 
@@ -116,8 +117,11 @@ def _inherited() -> list[int]:
     """What our caller had open beyond the standard three when it started us: all else is close-on-exec
     (PEP 446), until a thread of a caller of Python says otherwise."""
     found = []
-    for name in os.listdir("/dev/fd"):
-        fd = int(name)
+    try:
+        fds: Iterable[int] = map(int, os.listdir("/dev/fd"))
+    except OSError:  # where /proc is not mounted
+        fds = range(_OF_A_SHELL)
+    for fd in fds:
         try:
             if fd > 2 and os.get_inheritable(fd):
                 found.append(fd)

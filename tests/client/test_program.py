@@ -71,9 +71,12 @@ def test_its_end_is_awaited_as_long_as_said_and_told_at_once(monkeypatch: pytest
             assert program.poll() == -9
 
 
-def test_it_inherits_nothing_else_of_ours() -> None:
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_it_inherits_nothing_else_of_ours(monkeypatch: pytest.MonkeyPatch, has_proc: bool) -> None:
     first, second = os.pipe()
     os.set_inheritable(second, True)
+    if not has_proc:
+        monkeypatch.setattr(os, "listdir", lambda path: os.open(f"{path}/not/mounted", os.O_RDONLY))
     try:
         with started("ls /dev/fd/") as program:
             seen = program.stdout.read().split()
