@@ -259,3 +259,19 @@ def test_reserved_space_outlasts_a_full_disk(tmp_path: Path) -> None:
     argv = ["unshare", "-m", "sh", "-c", mount, "sh", str(tmp_path), sys.executable, FULL, str(SOURCE)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("kept", "")
+
+
+def test_space_may_be_released_while_it_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop is asked for in the instant in which the run is concluded."""
+    path, link = str(tmp_path / "stop.json"), os.link
+    durable.reserve(path)
+
+    def late(source: str, target: str) -> None:
+        durable.release(path)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    assert durable.create(path, b"asked")
+    assert os.listdir(tmp_path) == ["stop.json"]
+    assert not durable.create(path, b"again")
+    assert durable.read(path) == b"asked"

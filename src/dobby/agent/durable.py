@@ -119,17 +119,22 @@ def _create(path: str, data: bytes) -> bool:
     if held is None and os.path.lexists(path):  # a full disk has no room for what comes too late
         return False
     temp = _temp(path) if held is None else _spare(path)
+    released = False
     try:
         if held is None:
             write_new(temp, data)
         _link(temp, path)
     except FileExistsError:
         return False
+    except FileNotFoundError:
+        if held is None:
+            raise
+        released = True  # while we filled it
     finally:
         discard(temp)
         if held is not None:
             os.close(held)
-    return True
+    return _create(path, data) if released else True
 
 
 def _link(temp: str, path: str) -> None:
